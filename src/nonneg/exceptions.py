@@ -1,0 +1,34 @@
+"""Every error and warning of the library that is not a plain ValueError or TypeError."""
+
+from __future__ import annotations
+
+from sklearn.exceptions import ConvergenceWarning
+
+__all__ = [
+    "CheckpointError",
+    "ConvergenceWarning",
+    "DatasetUnavailable",
+    "IncompatibleError",
+    "MissingExtraError",
+]
+
+
+class IncompatibleError(ValueError):
+    """Two choices that are each fine cannot be combined (a solver with a loss, a penalty with a solver)."""
+
+
+class MissingExtraError(ImportError):
+    """An optional dependency is not installed; the message says which extra brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f'{purpose} needs {package}: pip install "nonneg[{extra}]"')
+        self.package = package
+        self.extra = extra
+
+
+class DatasetUnavailable(RuntimeError):
+    """A data set could not be found or fetched; the message names file, hash, folder and an alternative."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is damaged, or belongs to other data or parameters."""
