@@ -1,9 +1,9 @@
 """Files that are whole or absent: atomic writes, checksums, bundles and checkpoints.
 
 A *bundle* is one zip with two parts, ``model.json`` (everything that is not an array) and
-``arrays.safetensors``, closed by the SHA-256 of all bytes before it (the zip's comment), so that every flipped
-bit and every truncation is found. Reading a bundle never runs code. A *checkpoint* is a bundle whose name holds
-its step; the last two are kept.
+``arrays.safetensors``, closed by the SHA-256 of all bytes before it (as the zip's comment): every flipped bit
+and every truncation is found. Reading a bundle never runs code. A *checkpoint* is a bundle whose name holds its
+step; the last two are kept.
 
 This module knows nothing of estimators: solvers, ``deep`` and ``io`` decide what goes into a bundle.
 """
