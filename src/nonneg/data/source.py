@@ -1,0 +1,204 @@
+"""What every holder of X offers: shape, dtype, blocks of rows in a fixed order, one summary pass.
+
+The bounds of the blocks depend on the data alone, never on the number of threads, and statistics are added in
+block order: the result does not depend on who computed it.
+
+A source knows cell weights and row weights as well (see `Block`), and a power of two by which it multiplies what
+it hands out (``scale``), so that 1e-300 and 1e300 fit like 1.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .block import Block
+
+__all__ = ["Source", "Summary", "float_dtype_of"]
+
+_TO_FLOAT32 = {"float32", "float16", "bool", "uint8", "int8", "int16", "uint16"}
+BLOCK_BYTES = 1 << 21  # of float data: a block and its factors stay in a core's cache
+ALIGN = 64  # rows; kernels work on tiles of 64
+
+
+def float_dtype_of(dtype: Any) -> np.dtype:
+    """Return the dtype in which data of ``dtype`` are computed: float32 where it holds every value."""
+    return np.dtype(np.float32 if np.dtype(dtype).name in _TO_FLOAT32 else np.float64)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one pass over the observed cells of X finds (weights 0 excluded).
+
+    ``total_weight`` is the sum of the weights; ``sum`` the weighted sum of the cells.
+    """
+
+    minimum: float
+    maximum: float
+    sum: float
+    total_weight: float
+    n_zero_rows: int
+
+    @property
+    def mean(self) -> float:
+        """Weighted mean of the observed cells (0 when nothing is observed)."""
+        return self.sum / self.total_weight if self.total_weight > 0 else 0.0
+
+
+class Source(ABC):
+    """Rows of X, block by block.
+
+    Subclasses give ``shape``, ``dtype`` and `_read`; everything else is here.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+    is_sparse: bool = False
+    in_memory: bool = True  # offers `columns`
+    weights: Any = None  # (n, m) dense, or (nnz,) beside the stored cells of a sparse X
+    row_weights: np.ndarray | None = None
+    scale: float = 1.0
+    nan_is_missing: bool = False
+
+    @property
+    def float_dtype(self) -> np.dtype:
+        """Float32 or float64: the dtype of blocks and factors."""
+        return float_dtype_of(self.dtype)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether any cell may have a weight other than 1."""
+        return self.weights is not None or self.nan_is_missing
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block."""
+        n, m = self.shape
+        row_bytes = max(1, m) * self.float_dtype.itemsize
+        if self.is_sparse and not self.is_masked:
+            row_bytes = max(1, self._stored_per_row()) * (self.float_dtype.itemsize + 4)
+        rows = max(ALIGN, BLOCK_BYTES // row_bytes // ALIGN * ALIGN)
+        return min(rows, max(1, n))
+
+    def _stored_per_row(self) -> int:
+        return self.shape[1]
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Bounds ``(start, stop)`` of the blocks, in order, all rows once."""
+        n, step = self.shape[0], self.block_rows
+        return [(start, min(start + step, n)) for start in range(0, n, step)]
+
+    @abstractmethod
+    def _read(self, rows: slice | np.ndarray) -> np.ndarray | sp.csr_array:
+        """Rows as stored, or as floats: whatever costs nothing. A slice may give a view."""
+
+    def _read_weights(self, rows: slice | np.ndarray) -> np.ndarray | None:
+        return None if self.weights is None else self.weights[rows]
+
+    def columns(self) -> Source:
+        """Return the source of Xᵀ (its rows are columns of X); only where `in_memory` is true."""
+        raise TypeError(f"{type(self).__name__} has no column blocks: its data are not in memory")
+
+    def read(self, start: int, stop: int) -> np.ndarray | sp.csr_array:
+        """Rows ``start:stop`` as native, aligned, C-ordered, writable floats; missing cells as they are."""
+        return self._as_float(self._read(slice(start, stop)))
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the rows with these indices as a dense float array: batches for deep models."""
+        found = self._as_float(self._read(np.asarray(rows)))
+        return found.toarray() if sp.issparse(found) else found
+
+    def _as_float(self, found: np.ndarray | sp.csr_array) -> np.ndarray | sp.csr_array:
+        dtype = self.float_dtype
+        if sp.issparse(found):
+            data = np.require(found.data, dtype, ["C", "A", "W"])
+            if self.scale != 1.0:
+                data = data * dtype.type(self.scale)
+            if data is found.data:
+                return found
+            return sp.csr_array((data, found.indices, found.indptr), shape=found.shape)
+        if self.scale == 1.0:
+            return np.require(found, dtype, ["C", "A", "W"])
+        # float64 first where the stored values overflow the factor's dtype: the product is exact and in range
+        return np.multiply(found, self.scale, dtype=np.float64).astype(dtype, order="C")
+
+    def block(self, start: int, stop: int) -> Block:
+        """Rows ``start:stop`` with their weights."""
+        rows = slice(start, stop)
+        X = self.read(start, stop)
+        weights = self._read_weights(rows)
+        row_weights = None if self.row_weights is None else self.row_weights[rows]
+        if self.nan_is_missing:
+            X, weights = _mask_nan(X, weights)
+        if weights is not None:
+            X, weights = _hide_unobserved(X, weights)
+        return Block(start, stop, X, weights, row_weights)
+
+    def blocks(self):
+        """Yield all blocks in order."""
+        for start, stop in self.bounds():
+            yield self.block(start, stop)
+
+    def summary(self) -> Summary:
+        """Find minimum, maximum, mean and zero rows of the observed cells, in one pass."""
+        low, high, total, weight, zero_rows = math.inf, -math.inf, 0.0, 0.0, 0
+        for block in self.blocks():
+            found = _summarize(block)
+            low, high = min(low, found[0]), max(high, found[1])
+            total, weight, zero_rows = total + found[2], weight + found[3], zero_rows + found[4]
+        return Summary(low, high, total, weight, zero_rows)
+
+
+def _mask_nan(X: Any, weights: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
+    """NaN cells get weight 0. A sparse X without weights becomes dense: its unstored zeros stay observed."""
+    values = X.data if sp.issparse(X) else X
+    missing = np.isnan(values)
+    if not missing.any():
+        return X, weights
+    if sp.issparse(X) and weights is None:
+        X = X.toarray()
+        missing = np.isnan(X)
+    if weights is None:
+        return X, np.where(missing, 0, 1).astype(X.dtype)
+    return X, np.where(missing, 0, weights).astype(X.dtype)
+
+
+def _hide_unobserved(X: Any, weights: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Cells of weight 0 hold 0, so that whatever stands there cannot spread."""
+    weights = np.require(weights, X.dtype, ["C", "A", "W"])
+    if sp.issparse(X) and weights.ndim == 2:  # weights for the unstored zeros too
+        X = X.toarray()
+    hidden = weights == 0
+    if sp.issparse(X):
+        data = np.where(hidden, X.dtype.type(0), X.data)
+        return sp.csr_array((data, X.indices, X.indptr), shape=X.shape), weights
+    return (np.where(hidden, X.dtype.type(0), X) if hidden.any() else X), weights
+
+
+def _summarize(block: Block) -> tuple[float, float, float, float, int]:
+    X, weights = block.X, block.weights
+    b, m = X.shape
+    values = X.data if block.is_sparse else X
+    if weights is not None:
+        seen = values[weights > 0]
+    else:
+        seen = values
+    low = float(seen.min()) if seen.size else math.inf
+    high = float(seen.max()) if seen.size else -math.inf
+    if block.is_sparse and weights is None and X.nnz < b * m:
+        low, high = min(low, 0.0), max(high, 0.0)
+    if weights is None:
+        row_sums = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
+    elif block.is_sparse:
+        weighted = sp.csr_array((X.data.astype(np.float64) * weights, X.indices, X.indptr), shape=X.shape)
+        row_sums = np.asarray(weighted.sum(axis=1)).ravel()
+    else:
+        row_sums = np.einsum("ij,ij->i", X, weights, dtype=np.float64)
+    total = row_sums.sum() if block.row_weights is None else np.dot(row_sums, block.row_weights)
+    return low, high, float(total), block.total_weight(), int(np.count_nonzero(row_sums == 0))

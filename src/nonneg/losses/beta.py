@@ -1,0 +1,260 @@
+"""The β-divergences: the maths of the data term, every β branch in one place.
+
+For y = (W H)_ij > 0 and x = X_ij >= 0 (Févotte and Idier 2011, eq. 2)::
+
+    d_β(x | y) = (x^β + (β − 1) y^β − β x y^(β−1)) / (β (β − 1))
+    d_2 = ½ (x − y)²        d_1 = x log(x / y) − x + y        d_0 = x / y − log(x / y) − 1
+
+and the loss is Σ_ij s_i w_ij d_β(X_ij | (W H)_ij), with row weights s and cell weights w over the observed cells.
+Its gradient splits into two non-negative halves, ∇ = ∇⁺ − ∇⁻::
+
+    ∇_W⁻ = R Hᵀ,  ∇_W⁺ = S Hᵀ      ∇_H⁻ = Wᵀ s R,  ∇_H⁺ = Wᵀ s S      R = w x y^(β−2),  S = w y^(β−1)
+
+This module knows blocks, W and H; it knows nothing of solvers, which only ask for these halves. A sparse X is
+never made dense for β = 1 and 2; for other β a few rows at a time are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..data.block import Block
+
+__all__ = ["BetaLoss", "Stats", "as_loss"]
+
+_NAMES = {"frobenius": 2.0, "kl": 1.0, "kullback-leibler": 1.0, "itakura-saito": 0.0}
+_CHUNK_CELLS = 1 << 20  # dense cells at once where a sparse block must become dense
+
+
+@dataclass
+class Stats:
+    """What H needs to know of some rows; addable. ``negative`` and ``positive`` are ∇_H⁻ and ∇_H⁺ (k, m)."""
+
+    negative: np.ndarray
+    positive: np.ndarray
+    loss: float
+
+    def __add__(self, other: Stats) -> Stats:
+        self.negative += other.negative
+        self.positive += other.positive
+        self.loss += other.loss
+        return self
+
+
+class BetaLoss:
+    """The β-divergence as a loss object.
+
+    Parameters
+    ----------
+    beta : float
+        2: Frobenius, ½‖X − WH‖²; 1: generalized Kullback–Leibler (Poisson counts); 0: Itakura–Saito.
+    """
+
+    def __init__(self, beta: float) -> None:
+        self.beta = float(beta)
+        if not np.isfinite(self.beta):
+            raise ValueError(f"loss: beta={beta!r} must be finite")
+
+    def __repr__(self) -> str:
+        return f"BetaLoss({self.beta:g})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BetaLoss) and other.beta == self.beta
+
+    def __hash__(self) -> int:
+        return hash((BetaLoss, self.beta))
+
+    @property
+    def name(self) -> str:
+        """Its name, where the field has one."""
+        return next((name for name, beta in _NAMES.items() if beta == self.beta), f"beta={self.beta:g}")
+
+    @property
+    def needs_positive(self) -> bool:
+        """Whether X = 0 costs infinitely much (β ≤ 0)."""
+        return self.beta <= 0
+
+    @property
+    def exponent(self) -> float:
+        """Exponent of the multiplicative update that makes it monotone (Févotte and Idier 2011, eq. 57)."""
+        if self.beta < 1:
+            return 1 / (2 - self.beta)
+        return 1.0 if self.beta <= 2 else 1 / (self.beta - 1)
+
+    # -- values ---------------------------------------------------------------------------------------------
+
+    def cells(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """d_β(x | y), cell by cell, in float64; Y must be positive where β < 2."""
+        x, y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
+        beta = self.beta
+        if beta == 2:
+            return 0.5 * (x - y) ** 2
+        if beta == 1:
+            return _xlogx_over_y(x, y) - x + y
+        if beta == 0:
+            ratio = x / y
+            return ratio - np.log(ratio) - 1
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mixed = x * y ** (beta - 1)
+        mixed = np.where((x == 0) & (y == 0), 0.0, mixed)
+        return (x**beta + (beta - 1) * y**beta - beta * mixed) / (beta * (beta - 1))
+
+    def value(self, block: Block, W: np.ndarray, H: np.ndarray) -> float:
+        """Loss of a block, in float64."""
+        if self.beta == 1 and block.is_sparse:
+            return _kl_value_sparse(block, W, H)
+        total = 0.0
+        for part, rows in _dense_parts(block):
+            cells = self.cells(part.X, self._predict(W[rows], H))
+            if part.weights is not None:
+                cells *= part.weights
+            total += float(_row_weighted(cells.sum(axis=1), part))
+        return total
+
+    # -- the two halves of the gradient -----------------------------------------------------------------------
+
+    def row_terms(self, block: Block, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """∇_W⁻ and ∇_W⁺ of a block, each (b, k); row weights are left out, they cancel within a row."""
+        if self.beta == 2 and block.weights is None:
+            return np.asarray(block.X @ H.T), W @ (H @ H.T)
+        if self.beta == 1 and block.is_sparse:
+            R, s_rows, _ = _kl_halves_sparse(block, W, H)
+            return R @ H.T, s_rows
+        negative, positive = np.empty_like(W), np.empty_like(W)
+        for part, rows in _dense_parts(block):
+            R, S = self._halves(part, W[rows], H)
+            negative[rows], positive[rows] = R @ H.T, S @ H.T
+        return negative, positive
+
+    def stats(self, block: Block, W: np.ndarray, H: np.ndarray) -> Stats:
+        """∇_H⁻, ∇_H⁺ and the loss of a block."""
+        weighted = W if block.row_weights is None else W * block.row_weights[:, None]
+        loss = self.value(block, W, H)
+        if self.beta == 2 and block.weights is None:
+            return Stats(np.ascontiguousarray((block.X.T @ weighted).T), (weighted.T @ W) @ H, loss)
+        if self.beta == 1 and block.is_sparse:
+            R, _, s_columns = _kl_halves_sparse(block, W, H)
+            return Stats(np.ascontiguousarray((R.T @ weighted).T), s_columns(weighted), loss)
+        negative, positive = np.zeros_like(H), np.zeros_like(H)
+        for part, rows in _dense_parts(block):
+            R, S = self._halves(part, W[rows], H)
+            negative += weighted[rows].T @ R
+            positive += weighted[rows].T @ S
+        return Stats(negative, positive, loss)
+
+    def _halves(self, part: Block, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """R = w x y^(β−2) and S = w y^(β−1), dense."""
+        X, Y = part.X, self._predict(W, H)
+        if self.beta == 2:
+            R, S = X, Y
+        elif self.beta == 1:
+            R, S = X / Y, np.ones_like(Y)
+        elif self.beta == 0:
+            S = 1 / Y
+            R = X * S * S
+        else:
+            R, S = X * Y ** (self.beta - 2), Y ** (self.beta - 1)
+        return (R, S) if part.weights is None else (R * part.weights, S * part.weights)
+
+    def _predict(self, W: np.ndarray, H: np.ndarray) -> np.ndarray:
+        """W @ H, held above zero where the loss divides by it."""
+        Y = W @ H
+        return Y if self.beta >= 2 else np.maximum(Y, floor_of(Y.dtype), out=Y)
+
+
+def floor_of(dtype: Any) -> float:
+    """Smallest value by which the losses divide: its square root's inverse is still far from overflow."""
+    return float(np.finfo(dtype).tiny) ** 0.5
+
+
+def _xlogx_over_y(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(x > 0, x * np.log(np.divide(x, y)), 0.0)
+
+
+def _row_weighted(row_values: np.ndarray, block: Block) -> float:
+    return row_values.sum() if block.row_weights is None else np.dot(row_values, block.row_weights)
+
+
+def _dense_parts(block: Block) -> Iterator[tuple[Block, slice]]:
+    """Split a block into dense pieces of bounded size, with the rows of each within the block."""
+    if not block.is_sparse:
+        yield block, slice(None)
+        return
+    b, m = block.X.shape
+    step = max(1, _CHUNK_CELLS // m)
+    for start in range(0, b, step):
+        rows = slice(start, min(start + step, b))
+        weights = block.weights
+        if weights is not None:
+            weights = weights[block.X.indptr[rows.start] : block.X.indptr[rows.stop]]
+        row_weights = None if block.row_weights is None else block.row_weights[rows]
+        yield Block(rows.start, rows.stop, block.X[rows], weights, row_weights).dense(), rows
+
+
+# -- KL on sparse blocks: only stored cells are visited, the rest is in the sums of W and H -------------------------
+
+
+def _stored_prediction(block: Block, W: np.ndarray, H: np.ndarray) -> np.ndarray:
+    """(W H) at the stored cells."""
+    X = block.X
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    Y = np.empty(X.nnz, W.dtype)
+    Ht = H.T
+    step = max(1, _CHUNK_CELLS // max(1, W.shape[1]))
+    for start in range(0, X.nnz, step):
+        cut = slice(start, start + step)
+        Y[cut] = np.einsum("ij,ij->i", W[rows[cut]], Ht[X.indices[cut]])
+    return np.maximum(Y, floor_of(Y.dtype), out=Y)
+
+
+def _kl_value_sparse(block: Block, W: np.ndarray, H: np.ndarray) -> float:
+    X = block.X
+    x, y = X.data.astype(np.float64), _stored_prediction(block, W, H).astype(np.float64)
+    cells = _xlogx_over_y(x, y) - x
+    if block.weights is not None:
+        cells = (cells + y) * block.weights
+    per_row = np.add.reduceat(np.append(cells, 0.0), X.indptr[:-1]) * (np.diff(X.indptr) > 0)
+    if block.weights is None:
+        per_row = per_row + W.astype(np.float64) @ H.sum(axis=1, dtype=np.float64)
+    return float(_row_weighted(per_row, block))
+
+
+def _kl_halves_sparse(block: Block, W: np.ndarray, H: np.ndarray):
+    """R as CSR, S Hᵀ as an array, and weighted W -> Wᵀ S as a function (S is 1 or lives on the stored cells)."""
+    X = block.X
+    ratio = X.data / _stored_prediction(block, W, H)
+    if block.weights is None:
+        R = sp.csr_array((ratio, X.indices, X.indptr), shape=X.shape)
+        s_rows = np.broadcast_to(H.sum(axis=1), W.shape)
+        return R, s_rows, lambda weighted: np.repeat(weighted.sum(axis=0)[:, None], H.shape[1], axis=1)
+    R = sp.csr_array((ratio * block.weights, X.indices, X.indptr), shape=X.shape)
+    S = sp.csr_array((block.weights, X.indices, X.indptr), shape=X.shape)
+    return R, S @ H.T, lambda weighted: np.ascontiguousarray((S.T @ weighted).T)
+
+
+def as_loss(loss: Any) -> Any:
+    """Return the loss object for a name, a number β, or a loss object itself.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if isinstance(loss, str):
+        if loss not in _NAMES:
+            raise ValueError(
+                f"loss={loss!r} is unknown; choose one of {', '.join(map(repr, _NAMES))}, or a number β"
+            )
+        return BetaLoss(_NAMES[loss])
+    if isinstance(loss, Real) and not isinstance(loss, bool):
+        return BetaLoss(float(loss))
+    if all(hasattr(loss, method) for method in ("row_terms", "stats", "value")):
+        return loss
+    raise TypeError(f"loss={loss!r} must be a name, a number β, or an object with row_terms, stats and value")

@@ -1,0 +1,3 @@
+"""Estimators."""
+
+from __future__ import annotations

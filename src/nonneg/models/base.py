@@ -1,0 +1,235 @@
+"""The surface that every estimator shares, shallow or deep.
+
+A model gives `_fit_source`, `_transform_source` and `_inverse`; this module does what a user of scikit-learn
+expects around them: data of any kind in, names, shapes, refusals, ``set_output``, ``save``. It knows nothing of
+losses and solvers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..data import Source, Summary, as_source
+from ..data.as_source import check_cells
+
+__all__ = ["Factorization", "check_n_components"]
+
+
+def check_n_components(value: Any) -> int:
+    """Return ``n_components`` as an int, or raise naming it."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"n_components={value!r} must be an integer, at least 1")
+    if value < 1:
+        raise ValueError(f"n_components={value!r} must be at least 1")
+    return int(value)
+
+
+class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base class: a factorization of X (n_samples, n_features) with ``n_components`` non-negative parts.
+
+    Subclasses write ``__init__`` (parameters only), `_fit_source`, `_transform_source` and, unless the model is
+    X ≈ W @ components_, `_inverse`.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features_in_)
+        The parts (for deep models, see their own page).
+    n_components_, n_features_in_, n_iter_ : int
+    feature_names_in_ : ndarray of str, only when X has names
+    history_ : dict of str to 1-D ndarray, all of equal length
+    converged_ : bool
+    reconstruction_err_ : float
+    """
+
+    _any_sign = False  # whether X may be negative
+    _takes_weights = True  # whether fit and transform take cell weights
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        weights: Any = None,
+        W_init: Any = None,
+        H_init: Any = None,
+    ) -> Factorization:
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X : array-like, sparse, DataFrame, memmap or path, (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows: 2 counts a row twice.
+        weights : array-like or sparse of shape (n_samples, n_features), optional
+            Weights of the cells; 0 means missing, whatever the cell holds.
+        W_init : array-like of shape (n_samples, n_components), optional
+        H_init : array-like of shape (n_components, n_features), optional
+            Start values.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters out of range and for data the model cannot take; the message names the argument.
+        """
+        self._fit(X, sample_weight, weights, W_init, H_init)
+        return self
+
+    def fit_transform(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        weights: Any = None,
+        W_init: Any = None,
+        H_init: Any = None,
+    ) -> np.ndarray:
+        """Fit the model and return W: the same numbers as ``fit(X).transform(X)``."""
+        return self._fit(X, sample_weight, weights, W_init, H_init, want_W=True)
+
+    def _fit(
+        self, X: Any, sample_weight: Any, weights: Any, W_init: Any, H_init: Any, *, want_W: bool = False
+    ) -> np.ndarray:
+        self._check_params()
+        source = self._source(X, weights=weights, sample_weight=sample_weight, whom="fit", reset=True)
+        summary = self._check_data(source, "fit")
+        W = self._fit_source(source, summary, W_init=W_init, H_init=H_init)
+        if W is None and want_W:
+            W = self._transform_source(source)
+        return W
+
+    def transform(self, X: Any, *, weights: Any = None) -> np.ndarray:
+        """Return W of shape (n_samples, n_components) for X with the components held fixed.
+
+        Parameters
+        ----------
+        X : array-like, sparse, DataFrame, memmap or path, (n_samples, n_features_in_)
+        weights : array-like or sparse of shape (n_samples, n_features), optional
+            Weights of the cells; 0 means missing.
+        """
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, whom="transform")
+        self._check_data(source, "transform")
+        return self._transform_source(source)
+
+    def inverse_transform(self, W: Any) -> np.ndarray:
+        """Return the reconstruction of X from codes W of shape (n_samples, n_components)."""
+        check_is_fitted(self)
+        codes = np.asarray(W)
+        if codes.ndim != 2 or codes.shape[1] != self.n_components_:
+            raise ValueError(
+                f"W: expected shape (n_samples, {self.n_components_}), got {codes.shape}; pass what transform returned"
+            )
+        return self._inverse(codes)
+
+    def score(self, X: Any, y: Any = None, *, weights: Any = None) -> float:
+        """Minus the mean loss of X, which may be new data: higher is better."""
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, whom="score")
+        summary = self._check_data(source, "score")
+        return self._score_source(source, summary)
+
+    def parts(self) -> np.ndarray:
+        """Return what each component looks like in data space, (n_components, n_features_in_)."""
+        check_is_fitted(self)
+        return self.components_.copy()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one checksummed file that `nonneg.load` reads; see `nonneg.io`."""
+        from ..io import save
+
+        save(self, path)
+
+    # -- what a model gives ---------------------------------------------------------------------------------
+
+    def _check_params(self) -> None:
+        """Raise for parameters out of range."""
+        check_n_components(self.n_components)  # type: ignore[attr-defined]
+
+    def _fit_source(
+        self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray | None:
+        """Fit; set the attributes; return W where it is at hand."""
+        raise TypeError(f"{type(self).__name__} does not say how it is fitted")
+
+    def _transform_source(self, source: Source) -> np.ndarray:
+        raise TypeError(f"{type(self).__name__} has no transform")
+
+    def _inverse(self, W: np.ndarray) -> np.ndarray:
+        return W @ self.components_
+
+    def _score_source(self, source: Source, summary: Summary) -> float:
+        """Minus half the mean squared error; models with another loss override it."""
+        W = self._transform_source(source)
+        total = 0.0
+        for block in source.blocks():
+            dense = block.dense()
+            gap = (dense.X - self._inverse(W[block.rows])) ** 2
+            total += float((gap if dense.weights is None else gap * dense.weights).sum(dtype=np.float64))
+        return -0.5 * total / summary.total_weight
+
+    # -- what is done for it --------------------------------------------------------------------------------
+
+    def _source(
+        self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False
+    ) -> Source:
+        if not self._takes_weights and weights is not None:
+            raise ValueError(
+                f"{type(self).__name__}.{whom} takes no cell weights; impute missing cells first"
+            )
+        source = as_source(
+            X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error")
+        )
+        if hasattr(X, "shape") or hasattr(X, "__len__") and not isinstance(X, str):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        if reset:
+            self.n_features_in_ = source.shape[1]
+        elif source.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {source.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        return source
+
+    def _check_data(self, source: Source, whom: str) -> Summary:
+        with np.errstate(over="ignore", invalid="ignore"):
+            summary = source.summary()
+        suspicious = not np.isfinite(summary.sum) or not np.isfinite(summary.maximum)
+        if suspicious or (summary.minimum < 0 and not self._any_sign):
+            name = f"{type(self).__name__}.{whom}"
+            check_cells(source, whom=name, non_negative=not self._any_sign)
+        if summary.total_weight <= 0:
+            raise ValueError("X has no observed cell: every cell is missing or has weight 0")
+        return summary
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def __sklearn_tags__(self) -> Any:
+        """Sparse input, positive data only (unless the model takes any sign), dtype kept."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = not self._any_sign
+        tags.input_tags.allow_nan = getattr(self, "missing", "error") != "error"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _get_state(self) -> dict[str, Any]:
+        """Fitted attributes as numbers, strings, arrays and nested containers of these."""
+        parameters = set(self.get_params(deep=False))
+        return {name: value for name, value in vars(self).items() if name not in parameters}
+
+    def _set_state(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
