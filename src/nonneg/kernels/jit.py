@@ -1,0 +1,44 @@
+"""The one door to numba: compile options that every kernel shares.
+
+``nogil`` because threads run kernels over row blocks; ``error_model="numpy"`` so that 1/0 is inf and not an
+exception; no bounds checks; ``contract`` and ``reassoc`` let the compiler use fused multiply-adds and SIMD sums. The
+flags that would let it assume away NaN and infinity (``nnan``, ``ninf``) stay off: a masked cell may hold either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+__all__ = ["kernel"]
+
+_FLAGS = {"contract", "reassoc", "nsz"}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` lazily, once per dtype, and keep the machine code on disk where that is possible.
+
+    Parameters
+    ----------
+    function : callable
+        Plain Python on arrays and scalars; may call other kernels of its own file only, since a cached caller does
+        not notice that a callee in another file was edited.
+
+    Returns
+    -------
+    dispatcher
+        The compiled function. Where no cache folder can be written (a read-only installation with no home folder),
+        it is compiled anew in every process.
+    """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "boundscheck": False,
+        "fastmath": _FLAGS,
+    }
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba: "no locator available"
+        return numba.njit(**options)(function)
