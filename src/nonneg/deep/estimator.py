@@ -1,0 +1,297 @@
+"""What all deep estimators share: from data and parameters to a trained network, and from a network to codes."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nonneg.data import Source, Summary
+from nonneg.deep.checks import check_choice, check_hidden, check_integer, check_number
+from nonneg.deep.noise import NoiseKind, check_level
+from nonneg.deep.train import (
+    Batches,
+    EpochRecord,
+    OptimizerName,
+    Precision,
+    Schedule,
+    TrainSettings,
+    resolve_device,
+    resolve_precision,
+    train,
+)
+from nonneg.files import Checkpoint, fingerprint
+from nonneg.models.base import Factorization
+
+__all__ = ["DeepFactorization"]
+
+logger = logging.getLogger(__name__)
+
+EVAL_ROWS = 256  # rows a forward pass outside training; padded, so that a row's code does not depend on its neighbours
+SETTLED = 1e-3  # relative change of the objective over the last epoch below which a training counts as converged
+
+
+class DeepFactorization(Factorization):
+    """A `Factorization` whose codes come from a network.
+
+    A subclass says which values are in force (`_resolve`), builds and restores its networks (`_build`, `_modules`),
+    encodes and decodes batches (`_encode`, `_decode`).
+    """
+
+    _takes_weights = False
+
+    # -- what a subclass gives --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _resolve(self) -> dict[str, Any]:
+        """Return every parameter's value in force, checked."""
+
+    @abstractmethod
+    def _build(self, n_features: int, values: dict[str, Any], seed: int) -> nn.Module:
+        """Return the module to train, and keep its networks as attributes."""
+
+    @abstractmethod
+    def _encode(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _decode(self, h: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _networks(self) -> dict[str, nn.Module]:
+        """Return the attributes that are networks, by name."""
+
+    @abstractmethod
+    def _set_components(self) -> None:
+        """Set `components_` and `n_components_` from the networks."""
+
+    # -- fit --------------------------------------------------------------------------------------------------
+
+    def _check_params(self) -> None:
+        self._resolve()
+        check_verbose(self.verbose)  # type: ignore[attr-defined]
+
+    def _source(self, X: Any, **how: Any) -> Source:
+        if how.get("sample_weight") is not None:
+            raise ValueError(f"{type(self).__name__}.fit takes no sample_weight; repeat rows instead")
+        return super()._source(X, **how)
+
+    def _fit_source(
+        self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        if W_init is not None or H_init is not None:
+            name = "W_init" if W_init is not None else "H_init"
+            raise ValueError(f"{name}: {type(self).__name__} takes no start values; leave it None")
+        values = self._resolve()
+        device = resolve_device(self.device)  # type: ignore[attr-defined]
+        values["precision"] = resolve_precision(values["precision"], device)
+        seed, checkpoint = self._seed_and_checkpoint(source, summary, values)
+        self.profile_ = values
+        self.scale_ = float(summary.maximum) if summary.maximum > 0 else 1.0
+        dtype = torch.float64 if values["precision"] == "float64" else torch.float32
+        model = self._build(source.shape[1], values, seed).to(device, dtype)
+        batches = Batches(
+            source, values["batch_size"], seed=seed, scale=self.scale_, dtype=dtype, device=device
+        )
+        settings = TrainSettings(
+            **{name: values[name] for name in ("max_epochs", "batch_size", "learning_rate", "schedule")},
+            optimizer=values["optimizer"],
+            precision=values["precision"],
+            device=str(device),
+            seed=seed,
+        )
+        records: list[EpochRecord] = []
+        with closing(train(model, batches, settings, checkpoint)) as epochs:
+            for record in epochs:
+                records.append(record)
+                self._report(record, settings.max_epochs)
+        self._keep_history(records)
+        for network in self._networks().values():
+            network.cpu().eval().requires_grad_(True).zero_grad(set_to_none=True)
+        self._set_components()
+        return self._finish(source)
+
+    def _seed_and_checkpoint(
+        self, source: Source, summary: Summary, values: dict[str, Any]
+    ) -> tuple[int, Checkpoint | None]:
+        """Return the seed, and the checkpoint bound to data, parameters and seed.
+
+        With a checkpoint and no `random_state` the seed follows from data and parameters, so that a second run goes
+        on with the numbers of the first.
+        """
+        folder = self.checkpoint  # type: ignore[attr-defined]
+        state = self.random_state  # type: ignore[attr-defined]
+        ignored = {"max_epochs"} if values["schedule"] == "constant" else set()  # more epochs may be added
+        counted = {name: value for name, value in values.items() if name not in ignored}
+        rows = np.unique(np.linspace(0, source.shape[0] - 1, 64).astype(np.intp))
+        data = (source.shape, str(source.dtype), summary.sum, summary.maximum, source.take(rows))
+        if state is None and folder is not None:
+            seed = int(fingerprint(type(self).__name__, counted, *data)[:7], 16)
+        else:
+            seed = draw_seed(state)
+        if folder is None:
+            return seed, None
+        return seed, Checkpoint(folder, fingerprint(type(self).__name__, counted, seed, *data))
+
+    def _report(self, record: EpochRecord, epochs: int) -> None:
+        verbose = self.verbose  # type: ignore[attr-defined]
+        if callable(verbose):
+            verbose(dict(record))
+        elif verbose:
+            terms = ", ".join(f"{name} {value:.4g}" for name, value in record.items() if name != "epoch")
+            logger.info("%s: epoch %d of %d: %s", type(self).__name__, record["epoch"], epochs, terms)
+
+    def _keep_history(self, records: list[EpochRecord]) -> None:
+        self.history_ = {name: np.array([record[name] for record in records]) for name in records[0]}
+        self.history_["epoch"] = self.history_["epoch"].astype(np.int64)
+        self.n_iter_ = len(records)
+        objective = self.history_[self._objective]
+        last = np.abs(np.diff(objective[-2:])) if len(records) > 1 else np.array([np.inf])
+        self.converged_ = bool(last[0] <= SETTLED * abs(objective[-1]))
+
+    _objective = "interpretability"  # the history's column that tells whether training has settled
+
+    def _finish(self, source: Source) -> np.ndarray:
+        """Code the training data; keep what `parts` and users need of them."""
+        codes = self._transform_source(source)
+        wide = codes.astype(np.float64)
+        self.code_mean_ = wide.mean(axis=0)
+        self.code_scale_ = wide.std(axis=0)
+        total = 0.0
+        for block in source.blocks():
+            gap = block.dense().X - self._inverse(codes[block.rows])
+            total += float(np.square(gap, dtype=np.float64).sum())
+        self.reconstruction_err_ = float(np.sqrt(total))
+        norms = np.linalg.norm(self.parts(), axis=1)
+        self.n_dead_units_ = int(np.count_nonzero(norms <= 1e-3 * norms.max()))
+        return codes
+
+    # -- codes ------------------------------------------------------------------------------------------------
+
+    def _transform_source(self, source: Source) -> np.ndarray:
+        codes = np.empty((source.shape[0], self.n_components_), source.float_dtype)
+        with self._evaluating() as (device, dtype):
+            batches = Batches(source, EVAL_ROWS, seed=0, scale=self.scale_, dtype=dtype, device=device)
+            for start in range(0, source.shape[0], EVAL_ROWS):
+                rows = np.arange(start, min(start + EVAL_ROWS, source.shape[0]))
+                codes[rows] = padded(self._encode, batches.take(rows).x).cpu().numpy()
+        return codes
+
+    def _inverse(self, W: np.ndarray) -> np.ndarray:
+        kept = np.dtype(np.float64) if W.dtype == np.float64 else np.dtype(np.float32)
+        found = np.empty((W.shape[0], self.n_features_in_), kept)
+        with self._evaluating() as (device, dtype):
+            for start in range(0, W.shape[0], EVAL_ROWS):
+                rows = slice(start, start + EVAL_ROWS)
+                h = torch.from_numpy(np.array(W[rows], dtype=kept)).to(device, dtype)
+                found[rows] = padded(self._decode, h).cpu().numpy()
+        found *= self.scale_
+        return found
+
+    def denoise(self, X: Any) -> np.ndarray:
+        """Return what the network makes of noisy rows, (n_samples, n_features_in_), in the units of X."""
+        return self.inverse_transform(self.transform(X))
+
+    def parts(self) -> np.ndarray:
+        """Return max(0, D(h̄ + s_k e_k) − D(h̄)) for every unit k, (n_components, n_features_in_).
+
+        D is `inverse_transform`, h̄ and s the training mean and standard deviations of the codes: what the data
+        gain when unit k rises by one standard deviation from the mean.
+        """
+        start = self.code_mean_[None, :]
+        raised = start + np.diag(self.code_scale_)
+        decoded = self._inverse(np.concatenate([start, raised]))
+        return np.maximum(0.0, decoded[1:] - decoded[:1]).astype(self.components_.dtype)
+
+    def _evaluating(self) -> Any:
+        return _Evaluation(self)
+
+    # -- state ------------------------------------------------------------------------------------------------
+
+    def _get_state(self) -> dict[str, Any]:
+        state = super()._get_state()
+        for name, network in self._networks().items():
+            state[name] = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
+        return state
+
+    def _set_state(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        values = state["profile_"]
+        values["hidden"] = tuple(values["hidden"])
+        model = self._build(int(state["n_features_in_"]), values, seed=0)
+        model.to(torch.float64 if values["precision"] == "float64" else torch.float32)
+        for name, network in self._networks().items():
+            weights = {key: torch.from_numpy(np.array(value)) for key, value in state.pop(name).items()}
+            network.load_state_dict(weights)
+            network.eval()
+        super()._set_state(state)
+
+
+class _Evaluation:
+    """Networks on the device and no gradients, for a while; afterwards they are back in main memory (for pickle)."""
+
+    def __init__(self, estimator: DeepFactorization) -> None:
+        self.estimator = estimator
+        self.device = resolve_device(estimator.device)  # type: ignore[attr-defined]
+        self.inference = torch.inference_mode()
+
+    def __enter__(self) -> tuple[torch.device, torch.dtype]:
+        for network in self.estimator._networks().values():
+            network.to(self.device)
+        self.inference.__enter__()
+        double = self.estimator.profile_["precision"] == "float64"
+        return self.device, torch.float64 if double else torch.float32
+
+    def __exit__(self, *error: Any) -> None:
+        self.inference.__exit__(*error)
+        for network in self.estimator._networks().values():
+            network.cpu()
+
+
+def padded(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a function of `EVAL_ROWS` rows to fewer: products of another height would round differently."""
+    missing = EVAL_ROWS - x.shape[0]
+    return function(nn.functional.pad(x, (0, 0, 0, missing)))[: x.shape[0]] if missing else function(x)
+
+
+def draw_seed(random_state: Any) -> int:
+    """Return an integer seed of 31 bits for a `random_state`."""
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    from sklearn.utils import check_random_state
+
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def check_training(values: dict[str, Any]) -> dict[str, Any]:
+    """Check the parameters of training and noise that all deep estimators have."""
+    values["hidden"] = check_hidden(values["hidden"])
+    for name in ("max_epochs", "batch_size"):
+        values[name] = check_integer(name, values[name])
+    values["learning_rate"] = check_number("learning_rate", values["learning_rate"], positive=True)
+    for name, kind in (
+        ("schedule", Schedule),
+        ("optimizer", OptimizerName),
+        ("precision", Precision),
+        ("noise", NoiseKind),
+    ):
+        check_choice(name, values[name], get_args(kind))
+    values["noise_level"] = check_level(values["noise"], values["noise_level"])
+    return values
+
+
+def check_verbose(value: Any) -> None:
+    """Raise unless `verbose` is 0, 1 or a function."""
+    if not callable(value) and not (isinstance(value, int) and value >= 0):
+        raise ValueError(f"verbose={value!r}: expected 0, 1 (log an epoch a line) or a function of an epoch's record")
+
+
+def initial_generators(seed: int, count: int) -> Iterator[torch.Generator]:
+    """Yield generators of initial weights: the first network's do not depend on what comes after it."""
+    for number in range(count):
+        yield torch.Generator().manual_seed(seed * 16 + number)

@@ -1,0 +1,125 @@
+"""The terms of the interpretability loss, under the paper's names.
+
+Every term is a *sum* over the samples of the batch, so that terms of batches add up to the term of an epoch. Over the
+features of a sample it is a sum (``reduction="sum"``, the paper's eq. 4–6) or a mean (``"mean"``, the authors' demo); the
+two differ in the balance between layers of different width, and so between α, β and γ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+__all__ = [
+    "Reduction",
+    "apposition",
+    "interpretability",
+    "non_negative_constraint",
+    "squared_distance",
+    "squared_norm",
+    "symmetric",
+]
+
+Reduction = Literal["sum", "mean"]
+
+
+def squared_norm(a: Tensor) -> Tensor:
+    """‖A‖² over all entries; half-precision entries are summed in float32."""
+    flat = a.detach().reshape(-1)
+    if flat.dtype in (torch.bfloat16, torch.float16):
+        flat = flat.float()
+    return torch.dot(flat, flat)
+
+
+class _SquaredDistance(torch.autograd.Function):
+    """‖A − B‖² with two passes over memory forward and one backward (autograd's own takes five)."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        difference = a - b
+        ctx.save_for_backward(difference)
+        ctx.dtypes = a.dtype, b.dtype
+        return squared_norm(difference)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (difference,) = ctx.saved_tensors
+        grad_a = grad_b = None
+        if ctx.needs_input_grad[0]:
+            grad_a = (difference * (2.0 * grads[0])).to(ctx.dtypes[0])
+        if ctx.needs_input_grad[1]:
+            grad_b = (difference * (-2.0 * grads[0])).to(ctx.dtypes[1])
+        return grad_a, grad_b
+
+
+def squared_distance(a: Tensor, b: Tensor, reduction: Reduction = "sum") -> Tensor:
+    """Σ_i ‖a_i − b_i‖² over the rows; with ``reduction="mean"`` divided by the number of columns."""
+    total = _SquaredDistance.apply(a, b)
+    return total if reduction == "sum" else total / a.shape[-1]
+
+
+def symmetric(x: Tensor, y: Tensor, reduction: Reduction = "sum") -> Tensor:
+    """L_sym = Σ_i ‖x_i − y_i‖², the supervisor's reconstruction error (eq. 4)."""
+    return squared_distance(x, y, reduction)
+
+
+def apposition(
+    supervisor_taps: Sequence[Tensor],
+    student_taps: Sequence[Tensor],
+    reduction: Reduction = "sum",
+    stop_gradient: bool = True,
+) -> Tensor:
+    """L_ap = Σ_i Σ_l ‖h_i(l) − h̃_i(l′)‖², the distance of paired layers (eq. 5).
+
+    Parameters
+    ----------
+    supervisor_taps, student_taps : sequences of L tensors
+        Outputs of the paired layers, from first to last.
+    reduction : {"sum", "mean"}, default="sum"
+        Over the features of each layer.
+    stop_gradient : bool, default=True
+        Whether the supervisor is left alone: eq. 9 lets L_sym alone move it.
+    """
+    terms = [
+        squared_distance(h.detach() if stop_gradient else h, h_student, reduction)
+        for h, h_student in zip(supervisor_taps, student_taps, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def non_negative_constraint(
+    z: Tensor, z_hat: Tensor, reduction: Reduction = "sum", relative: bool = False
+) -> Tensor:
+    """L_nc = Σ_i ‖z_i − ẑ_i‖², the residual of the NMF module (eq. 6).
+
+    Parameters
+    ----------
+    z, z_hat : tensors (batch, d)
+        The module's input and its model of it.
+    reduction : {"sum", "mean"}, default="sum"
+        Over the d features.
+    relative : bool, default=False
+        Divide by the batch's mean ‖z_i‖² (taken as a constant): the value is then the squared relative error, and does
+        not fall when Z merely shrinks. `reduction` has no effect.
+    """
+    if not relative:
+        return squared_distance(z, z_hat, reduction)
+    mean_square = squared_norm(z) / z.shape[0]
+    return squared_distance(z, z_hat) / mean_square.clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def interpretability(
+    symmetric: Tensor,
+    apposition: Tensor,
+    non_negative_constraint: Tensor,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    gamma: float = 1.0,
+) -> Tensor:
+    """L_in = α L_sym + β L_ap + γ L_nc (eq. 7)."""
+    return alpha * symmetric + beta * apposition + gamma * non_negative_constraint

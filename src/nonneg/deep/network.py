@@ -1,0 +1,97 @@
+"""Supervisor and student together, as the training loop sees them: Algorithm 1 of the paper, one batch at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nonneg.deep.losses import (
+    Reduction,
+    apposition,
+    interpretability,
+    non_negative_constraint,
+    squared_distance,
+    squared_norm,
+    symmetric,
+)
+from nonneg.deep.noise import Noise
+from nonneg.deep.student import Student
+from nonneg.deep.supervisor import Supervisor
+from nonneg.deep.train import Batch, EpochRecord
+
+__all__ = ["DDNMFNetwork", "LossSettings"]
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights and forms of the losses; see `nonneg.deep.DDNMF`."""
+
+    alpha: float = 1.0
+    beta: float = 0.01
+    gamma: float = 1.0
+    reconstruction_weight: float = 0.0
+    reduction: Reduction = "sum"
+    relative_constraint: bool = False
+    stop_gradient: bool = True
+
+
+class DDNMFNetwork(nn.Module):
+    """What `nonneg.deep.train` trains.
+
+    Parameters
+    ----------
+    supervisor : Supervisor
+        Sees clean samples.
+    student : Student
+        Sees noisy ones.
+    losses : LossSettings
+        How they are compared.
+    noise : Noise
+        P(ε).
+    """
+
+    def __init__(self, supervisor: Supervisor, student: Student, losses: LossSettings, noise: Noise) -> None:
+        super().__init__()
+        self.supervisor = supervisor
+        self.student = student
+        self.losses = losses
+        self.noise = noise
+
+    def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Return L_sym, L_ap, L_nc and L_in of a batch, and the parts of ‖Z − Ẑ‖ / ‖Z‖."""
+        settings, x = self.losses, batch.x
+        taps = self.supervisor(x)
+        student = self.student(self.noise(x, batch.rows, batch.epoch))
+        sym = symmetric(x, taps[-1], settings.reduction)
+        ap = apposition(taps, student.taps, settings.reduction, settings.stop_gradient)
+        nc = non_negative_constraint(student.z, student.z_hat, settings.reduction, settings.relative_constraint)
+        total = interpretability(sym, ap, nc, settings.alpha, settings.beta, settings.gamma)
+        terms = {
+            "symmetric": sym,
+            "apposition": ap,
+            "non_negative_constraint": nc,
+            "interpretability": total,
+            "objective": total,
+            "z_square": squared_norm(student.z),
+        }
+        if settings.relative_constraint:
+            with torch.no_grad():
+                terms["residual"] = squared_distance(student.z, student.z_hat)
+        if settings.reconstruction_weight:
+            terms["reconstruction"] = squared_distance(x, student.y, settings.reduction)
+            terms["objective"] = total + settings.reconstruction_weight * terms["reconstruction"]
+        return terms
+
+    def record(self, sums: dict[str, float], n: int) -> EpochRecord:
+        """Sums over the epoch, as in the paper, or (reduction "mean") means over its samples."""
+        divisor = 1.0 if self.losses.reduction == "sum" else float(n)
+        residual = sums.get("residual", sums["non_negative_constraint"])
+        if "residual" not in sums and self.losses.reduction == "mean":
+            residual *= self.student.nmf.weight.shape[0]
+        names = ("symmetric", "apposition", "non_negative_constraint", "interpretability", "reconstruction")
+        found = {name: sums[name] / divisor for name in names if name in sums}
+        square = sums["z_square"]
+        return found | {"nmf_relative_error": math.sqrt(residual / square) if square > 0 else 0.0}

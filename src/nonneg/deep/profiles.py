@@ -1,0 +1,68 @@
+"""Named sets of DDNMF's parameters. Whatever differs between two of them is a parameter anybody can set.
+
+``paper``
+    Chen et al. (2021) as printed: losses are sums, α L_sym + β L_ap + γ L_nc and no other term, the supervisor is moved
+    by L_sym alone, no bias in the NMF module, the noisy data drawn once (section 3.3 speaks of a noisy *data set*). Where
+    the paper is silent (α, β, γ, sizes, optimizer, batch, epochs, noise of Tables 1–2) the values of its authors' public
+    demo hold.
+``demo``
+    What that demo does: losses are means, with the student's reconstruction of the clean data as a fourth term, gradients
+    of L_ap into the supervisor too, a bias in the sigmoid layer, dropout drawn once as noise.
+``fast``
+    The paper's mathematics in bfloat16 where the processor has it, with batches of 512 and the square root of four times
+    the learning rate.
+``best``
+    What a search on MNIST and Fashion-MNIST, without labels, found; see ``experiments/LOG.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["PROFILES"]
+
+_PAPER: dict[str, Any] = {
+    "alpha": 1.0,
+    "beta": 0.01,
+    "gamma": 1.0,
+    "reconstruction_weight": 0.0,
+    "reduction": "sum",
+    "relative_constraint": False,
+    "noise": "masking",
+    "noise_level": 0.1,
+    "noise_redraw": False,
+    "stop_gradient": True,
+    "nmf_bias": False,
+    "nonnegative_weights": False,
+    "gain": 1.0,
+    "output": "linear",
+    "max_epochs": 300,
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+    "schedule": "constant",
+    "optimizer": "adam",
+    "precision": "float32",
+}
+
+#: Parameters of each profile.
+PROFILES: dict[str, dict[str, Any]] = {
+    "paper": _PAPER,
+    "demo": _PAPER
+    | {
+        "reconstruction_weight": 1.0,
+        "reduction": "mean",
+        "noise": "dropout",
+        "stop_gradient": False,
+        "nmf_bias": True,
+    },
+    "fast": _PAPER | {"batch_size": 512, "learning_rate": 2e-3, "precision": "auto"},
+    "best": _PAPER
+    | {
+        "reconstruction_weight": 1.0,
+        "reduction": "mean",
+        "noise_redraw": True,
+        "gain": 8.0,
+        "batch_size": 256,
+        "precision": "auto",
+    },
+}
