@@ -108,14 +108,16 @@ class BetaLoss:
     def value(self, block: Block, W: np.ndarray, H: np.ndarray) -> float:
         """Loss of a block, in float64."""
         if self.beta == 1 and block.is_sparse:
-            return _kl_value_sparse(block, W, H)
-        total = 0.0
-        for part, rows in _dense_parts(block):
-            cells = self.cells(part.X, self._predict(W[rows], H))
-            if part.weights is not None:
-                cells *= part.weights
-            total += float(_row_weighted(cells.sum(axis=1), part))
-        return total
+            return _kl_value_sparse(block, W, H, _stored_prediction(block, W, H))
+        if self.beta == 2 and block.is_sparse and block.weights is None:
+            return _gram_value(block, W, H, np.asarray(block.X @ H.T))
+        return sum(self._value(part, self._predict(W[rows], H)) for part, rows in _dense_parts(block))
+
+    def _value(self, part: Block, Y: np.ndarray) -> float:
+        cells = self.cells(part.X, Y)
+        if part.weights is not None:
+            cells *= part.weights
+        return float(_row_weighted(cells.sum(axis=1), part))
 
     # -- the two halves of the gradient -----------------------------------------------------------------------
 
@@ -124,33 +126,40 @@ class BetaLoss:
         if self.beta == 2 and block.weights is None:
             return np.asarray(block.X @ H.T), W @ (H @ H.T)
         if self.beta == 1 and block.is_sparse:
-            R, s_rows, _ = _kl_halves_sparse(block, W, H)
-            return R @ H.T, s_rows
+            R, S = _kl_halves_sparse(block, _stored_prediction(block, W, H))
+            return R @ H.T, np.tile(H.sum(axis=1), (len(W), 1)) if S is None else S @ H.T
         negative, positive = np.empty_like(W), np.empty_like(W)
         for part, rows in _dense_parts(block):
-            R, S = self._halves(part, W[rows], H)
+            R, S = self._halves(part, self._predict(W[rows], H))
             negative[rows], positive[rows] = R @ H.T, S @ H.T
         return negative, positive
 
     def stats(self, block: Block, W: np.ndarray, H: np.ndarray) -> Stats:
         """∇_H⁻, ∇_H⁺ and the loss of a block."""
         weighted = W if block.row_weights is None else W * block.row_weights[:, None]
-        loss = self.value(block, W, H)
         if self.beta == 2 and block.weights is None:
-            return Stats(np.ascontiguousarray((block.X.T @ weighted).T), (weighted.T @ W) @ H, loss)
+            negative = np.ascontiguousarray((block.X.T @ weighted).T)
+            return Stats(negative, (weighted.T @ W) @ H, self.value(block, W, H))
         if self.beta == 1 and block.is_sparse:
-            R, _, s_columns = _kl_halves_sparse(block, W, H)
-            return Stats(np.ascontiguousarray((R.T @ weighted).T), s_columns(weighted), loss)
-        negative, positive = np.zeros_like(H), np.zeros_like(H)
+            Y = _stored_prediction(block, W, H)
+            R, S = _kl_halves_sparse(block, Y)
+            if S is None:
+                positive = np.repeat(weighted.sum(axis=0)[:, None], H.shape[1], axis=1)
+            else:
+                positive = np.ascontiguousarray((S.T @ weighted).T)
+            return Stats(np.ascontiguousarray((R.T @ weighted).T), positive, _kl_value_sparse(block, W, H, Y))
+        found = Stats(np.zeros_like(H), np.zeros_like(H), 0.0)
         for part, rows in _dense_parts(block):
-            R, S = self._halves(part, W[rows], H)
-            negative += weighted[rows].T @ R
-            positive += weighted[rows].T @ S
-        return Stats(negative, positive, loss)
+            Y = self._predict(W[rows], H)
+            found.loss += self._value(part, Y)
+            R, S = self._halves(part, Y)
+            found.negative += weighted[rows].T @ R
+            found.positive += weighted[rows].T @ S
+        return found
 
-    def _halves(self, part: Block, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _halves(self, part: Block, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """R = w x y^(β−2) and S = w y^(β−1), dense."""
-        X, Y = part.X, self._predict(W, H)
+        X = part.X
         if self.beta == 2:
             R, S = X, Y
         elif self.beta == 1:
@@ -214,29 +223,40 @@ def _stored_prediction(block: Block, W: np.ndarray, H: np.ndarray) -> np.ndarray
     return np.maximum(Y, floor_of(Y.dtype), out=Y)
 
 
-def _kl_value_sparse(block: Block, W: np.ndarray, H: np.ndarray) -> float:
+def _kl_value_sparse(block: Block, W: np.ndarray, H: np.ndarray, Y: np.ndarray) -> float:
     X = block.X
-    x, y = X.data.astype(np.float64), _stored_prediction(block, W, H).astype(np.float64)
+    x, y = X.data.astype(np.float64), Y.astype(np.float64)
     cells = _xlogx_over_y(x, y) - x
     if block.weights is not None:
         cells = (cells + y) * block.weights
-    per_row = np.add.reduceat(np.append(cells, 0.0), X.indptr[:-1]) * (np.diff(X.indptr) > 0)
+    per_row = _row_sums(X.indptr, cells)
     if block.weights is None:
         per_row = per_row + W.astype(np.float64) @ H.sum(axis=1, dtype=np.float64)
     return float(_row_weighted(per_row, block))
 
 
-def _kl_halves_sparse(block: Block, W: np.ndarray, H: np.ndarray):
-    """R as CSR, S Hᵀ as an array, and weighted W -> Wᵀ S as a function (S is 1 or lives on the stored cells)."""
+def _row_sums(indptr: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.add.reduceat(np.append(values, 0.0), indptr[:-1]) * (np.diff(indptr) > 0)
+
+
+def _kl_halves_sparse(block: Block, Y: np.ndarray) -> tuple[sp.csr_array, sp.csr_array | None]:
+    """R and S as CSR; S is None where every cell is observed with weight 1 (it is 1 everywhere then)."""
     X = block.X
-    ratio = X.data / _stored_prediction(block, W, H)
+    ratio = X.data / Y
     if block.weights is None:
-        R = sp.csr_array((ratio, X.indices, X.indptr), shape=X.shape)
-        s_rows = np.broadcast_to(H.sum(axis=1), W.shape)
-        return R, s_rows, lambda weighted: np.repeat(weighted.sum(axis=0)[:, None], H.shape[1], axis=1)
+        return sp.csr_array((ratio, X.indices, X.indptr), shape=X.shape), None
     R = sp.csr_array((ratio * block.weights, X.indices, X.indptr), shape=X.shape)
-    S = sp.csr_array((block.weights, X.indices, X.indptr), shape=X.shape)
-    return R, S @ H.T, lambda weighted: np.ascontiguousarray((S.T @ weighted).T)
+    return R, sp.csr_array((block.weights, X.indices, X.indptr), shape=X.shape)
+
+
+def _gram_value(block: Block, W: np.ndarray, H: np.ndarray, P: np.ndarray) -> float:
+    """½ Σ_i s_i (‖x_i‖² − 2 w_i·p_i + w_i H Hᵀ w_i) of a sparse block, P = X Hᵀ, in float64."""
+    X = block.X
+    w = W.astype(np.float64)
+    squares = _row_sums(X.indptr, X.data.astype(np.float64) ** 2)
+    H64 = H.astype(np.float64)
+    per_row = squares - 2 * np.einsum("ij,ij->i", w, P) + np.einsum("ij,ij->i", w @ (H64 @ H64.T), w)
+    return 0.5 * float(_row_weighted(np.maximum(per_row, 0), block))
 
 
 def as_loss(loss: Any) -> Any:

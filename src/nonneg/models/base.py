@@ -191,7 +191,7 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         source = as_source(
             X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error")
         )
-        if hasattr(X, "shape") or hasattr(X, "__len__") and not isinstance(X, str):
+        if hasattr(X, "shape") or (hasattr(X, "__len__") and not isinstance(X, str)):
             validate_data(self, X, reset=reset, skip_check_array=True)
         if reset:
             self.n_features_in_ = source.shape[1]

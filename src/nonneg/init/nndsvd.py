@@ -1,0 +1,107 @@
+"""Start from the singular value decomposition: each singular pair gives its larger non-negative half.
+
+Boutsidis and Gallopoulos (2008), *SVD based initialization: a head start for nonnegative matrix factorization*,
+Pattern Recognition 41. The SVD is a randomized one (Halko, Martinsson, Tropp 2011, algorithm 4.4) on the side of
+the features: every pass is a sum over row blocks, so it works for any source, and the order of the rows or a row
+given twice instead of with weight 2 does not matter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..data import Source, Summary
+from ..data.block import Block
+from ..data.threads import workers
+
+__all__ = ["nndsvd", "nndsvda", "randomized_svd"]
+
+OVERSAMPLING = 10
+POWER_ITERATIONS = 2
+
+
+def nndsvd(source: Source, summary: Summary, n_components: int, rng: np.random.Generator) -> np.ndarray:
+    """H_k = σ_k ‖u_k^±‖ ‖v_k^±‖ · v_k^± / (‖v_k^±‖ √n), the sign with the larger product; many exact zeros.
+
+    Returns
+    -------
+    H : ndarray of shape (n_components, n_features)
+    """
+    codes, sigma, V = randomized_svd(source, summary, n_components, rng)
+    n = source.shape[0]
+    H = np.zeros((n_components, source.shape[1]))
+    for j in range(n_components):
+        u, v = codes[:, j], V[:, j]
+        halves = []
+        for sign in (1.0, -1.0):
+            v_half, u_half = np.maximum(sign * v, 0), np.maximum(sign * u, 0)
+            halves.append((np.linalg.norm(u_half) * np.linalg.norm(v_half), v_half))
+        strength, half = max(halves, key=lambda pair: pair[0])
+        if strength > 0:
+            H[j] = sigma[j] * strength / np.sqrt(n) * half / np.linalg.norm(half)
+    return H.astype(source.float_dtype)
+
+
+def nndsvda(source: Source, summary: Summary, n_components: int, rng: np.random.Generator) -> np.ndarray:
+    """`nndsvd` with its zeros filled by the mean of X: multiplicative updates can move every entry."""
+    H = nndsvd(source, summary, n_components, rng)
+    H[H == 0] = (summary.mean or 1.0) / np.sqrt(n_components)
+    return H
+
+
+def randomized_svd(
+    source: Source, summary: Summary, n_components: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """U (n, k), σ (k,) and V (m, k) of √s · X, s the row weights; missing cells count as the mean of X."""
+    n, m = source.shape
+    width = min(m, n_components + OVERSAMPLING)
+    dtype = source.float_dtype
+    basis = rng.standard_normal((m, width)).astype(dtype) if width < m else np.eye(m, dtype=dtype)
+    bounds = source.bounds()
+    with workers(len(bounds)) as pool:
+        if width < m:
+            for _ in range(POWER_ITERATIONS):
+                image = _sum(pool.map(lambda cut, B=basis: _image(source, summary, cut, B), bounds))
+                basis = np.linalg.qr(image)[0].astype(dtype)
+        codes = np.concatenate(list(pool.map(lambda cut: _codes(source, summary, cut, basis), bounds)))
+    weighted = codes if source.row_weights is None else codes * np.sqrt(source.row_weights)[:, None]
+    values, rotation = np.linalg.eigh((weighted.T @ weighted).astype(np.float64))
+    values, rotation = values[::-1][:n_components], rotation[:, ::-1][:, :n_components]
+    sigma = np.sqrt(np.maximum(values, 0))
+    # below the accuracy of the Gram matrix a direction is noise
+    kept = sigma > sigma[0] * np.sqrt(np.finfo(dtype).eps) if sigma.size and sigma[0] > 0 else sigma > 0
+    U = weighted @ (rotation * np.where(kept, 1 / np.where(kept, sigma, 1), 0))
+    V = basis @ rotation
+    missing = n_components - len(sigma)
+    if missing:
+        U, V = np.pad(U, ((0, 0), (0, missing))), np.pad(V, ((0, 0), (0, missing)))
+        sigma, kept = np.pad(sigma, (0, missing)), np.pad(kept, (0, missing))
+    return U, np.where(kept, sigma, 0), V
+
+
+def _filled(block: Block, summary: Summary):
+    if block.weights is None:
+        return block.X
+    if block.is_sparse:
+        return block.X  # unstored cells stay 0: a dense copy would be n × m
+    return np.where(block.weights > 0, block.X, block.X.dtype.type(summary.mean))
+
+
+def _image(source: Source, summary: Summary, cut: tuple[int, int], basis: np.ndarray) -> np.ndarray:
+    block = source.block(*cut)
+    X = _filled(block, summary)
+    codes = X @ basis
+    if block.row_weights is not None:
+        codes *= block.row_weights[:, None]
+    return X.T @ codes
+
+
+def _codes(source: Source, summary: Summary, cut: tuple[int, int], basis: np.ndarray) -> np.ndarray:
+    return _filled(source.block(*cut), summary) @ basis
+
+
+def _sum(parts) -> np.ndarray:
+    total = None
+    for part in parts:
+        total = part.astype(np.float64) if total is None else total + part
+    return total

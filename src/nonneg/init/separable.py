@@ -1,0 +1,58 @@
+"""Start from rows of X: the most different ones, by successive projection.
+
+Araújo et al. (2001); Gillis and Vavasis (2014). When X is (nearly) separable these rows are the parts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..data import Source, Summary
+from .nndsvd import _codes
+from .random import random
+
+__all__ = ["pick_rows", "separable"]
+
+
+def separable(source: Source, summary: Summary, n_components: int, rng: np.random.Generator) -> np.ndarray:
+    """H = the rows of X that successive projection picks; random rows where X has fewer directions.
+
+    The projections are made in a random sketch of the features of width 4 k + 8: one data pass.
+
+    Returns
+    -------
+    H : ndarray of shape (n_components, n_features)
+    """
+    m = source.shape[1]
+    width = min(m, 4 * n_components + 8)
+    dtype = source.float_dtype
+    basis = np.eye(m, dtype=dtype) if width == m else rng.standard_normal((m, width)).astype(dtype)
+    sketch = np.concatenate([_codes(source, summary, cut, basis) for cut in source.bounds()])
+    picked = pick_rows(sketch, n_components)
+    H = random(source, summary, n_components, rng)
+    if len(picked):
+        rows = source.take(picked)
+        H[: len(picked)] = np.where(np.isfinite(rows), rows, summary.mean)
+    return H
+
+
+def pick_rows(X: np.ndarray, n_rows: int) -> np.ndarray:
+    """Successive projection: the row of largest norm, then again on what is orthogonal to it.
+
+    Returns
+    -------
+    ndarray of at most ``n_rows`` indices; fewer when nothing but rounding errors is left.
+    """
+    rest = X.astype(np.float64)
+    norms = np.einsum("ij,ij->i", rest, rest)
+    limit = norms.max(initial=0.0) * np.finfo(X.dtype).eps
+    picked: list[int] = []
+    while len(picked) < n_rows:
+        row = int(np.argmax(norms))
+        if norms[row] <= limit:
+            break
+        picked.append(row)
+        direction = rest[row] / np.sqrt(norms[row])
+        rest -= np.outer(rest @ direction, direction)
+        norms = np.einsum("ij,ij->i", rest, rest)
+    return np.array(picked, dtype=np.int64)

@@ -1,0 +1,305 @@
+"""NMF: X ≈ W H with W, H ≥ 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from ..data import Source, Summary
+from ..data.threads import workers
+from ..files import Checkpoint, fingerprint
+from ..init import INITS, initial_components
+from ..losses import as_loss
+from ..solvers.loop import ROW_TOLERANCE, solve
+from ..solvers.problem import Problem
+from ..solvers.rows import solve_rows
+from ..solvers.select import choose
+from .base import Factorization, check_n_components
+
+__all__ = ["NMF"]
+
+
+class NMF(Factorization):
+    """Non-negative matrix factorization.
+
+    ::
+
+        minimise over W ≥ 0, H ≥ 0:   Σ_ij w_ij d(X_ij | (W H)_ij)
+
+    with X (n_samples, n_features), W (n_samples, n_components) and H (n_components, n_features): each row of X is a
+    sum of parts (rows of H) in non-negative amounts (W).
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Number of parts; may exceed both sides of X.
+    loss : {"frobenius", "kl", "itakura-saito"}, float or loss object, default="frobenius"
+        ½‖X − WH‖², the Kullback–Leibler divergence of counts, that of power spectra, or the β-divergence for a
+        number β.
+    solver : {"auto", "hals", "mu"}, default="auto"
+        `nonneg.solvers.select` documents the choice.
+    init : {"auto", "random", "nndsvd", "nndsvda", "separable"}, default="auto"
+        Where H starts; ``fit(H_init=…)`` overrides it.
+    n_init : int, default=1
+        Number of starts (the first one as ``init`` says, the others random); the lowest loss is kept.
+    missing : {"error", "ignore", "unstored"}, default="error"
+        ``"ignore"``: NaN cells have no influence. ``"unstored"``: neither have cells a sparse X does not store.
+    frozen : array-like of int, optional
+        Rows of ``H_init`` that stay as they are, bit for bit.
+    max_iter : int, default=500
+    tol : float, default=1e-4
+        On the KKT residual; `nonneg.solvers.kkt` has its definition.
+    max_time : float, optional
+        Seconds after which no further iteration is begun.
+    checkpoint : path, optional
+        Folder; a fit that was stopped goes on from there, with the same result as if it never had been.
+    random_state : int, RandomState or None, default=None
+    verbose : int, default=0
+        1 logs every tenth iteration to the logger ``nonneg``.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features_in_)
+        H, in the units of X; W has no unit.
+    labels_ : ndarray of shape (n_samples,)
+        The component with the largest membership, for the training rows.
+    kkt_residual_ : float
+        Distance from a stationary point; 0 at one.
+    converged_ : bool
+        Whether ``kkt_residual_ <= tol``.
+    reconstruction_err_ : float
+        √(2 · loss); for Frobenius ‖X − WH‖.
+    n_iter_, n_components_, n_features_in_, history_
+        ``history_`` has ``iteration, loss, kkt, change, seconds``.
+
+    References
+    ----------
+    Lee and Seung (1999), Nature 401, 788. Cichocki and Phan (2009). Févotte and Idier (2011). Gillis (2020),
+    *Nonnegative Matrix Factorization*, SIAM.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nonneg import NMF
+    >>> X = load_iris().data
+    >>> model = NMF(2).fit(X)
+    >>> model.transform(X).shape
+    (150, 2)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        loss: Any = "frobenius",
+        solver: str = "auto",
+        init: str = "auto",
+        penalty_W: Any = None,
+        penalty_H: Any = None,
+        n_init: int = 1,
+        missing: str = "error",
+        frozen: Any = None,
+        max_iter: int = 500,
+        tol: float = 1e-4,
+        max_time: float | None = None,
+        checkpoint: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.loss = loss
+        self.solver = solver
+        self.init = init
+        self.penalty_W = penalty_W
+        self.penalty_H = penalty_H
+        self.n_init = n_init
+        self.missing = missing
+        self.frozen = frozen
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _check_params(self) -> None:
+        check_n_components(self.n_components)
+        check_scalar(self.n_init, "n_init", (int, np.integer), min_val=1)
+        check_scalar(self.max_iter, "max_iter", (int, np.integer), min_val=1)
+        check_scalar(self.tol, "tol", (float, int), min_val=0)
+        if self.max_time is not None:
+            check_scalar(self.max_time, "max_time", (float, int), min_val=0)
+        if self.init != "auto" and self.init not in INITS:
+            raise ValueError(
+                f"init={self.init!r} is unknown; choose 'auto' or one of {', '.join(map(repr, INITS))}"
+            )
+
+    # -- fit ------------------------------------------------------------------------------------------------
+
+    def _fit_source(
+        self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        loss = as_loss(self.loss)
+        _check_positive(loss, summary, source)
+        source.scale, summary = _rescaled(source, summary)
+        k = int(self.n_components)
+        frozen = _frozen_mask(self.frozen, k, H_init)
+        problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, frozen)
+        solver = choose(self.solver, loss, source)
+        W0, H0 = self._given(W_init, H_init, source)
+        best = None
+        for attempt in range(int(self.n_init)):
+            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1) + attempt)
+            H = H0
+            if H is None:
+                H = initial_components(self.init if attempt == 0 else "random", source, summary, k, rng)
+            checkpoint = self._checkpoint(source, attempt)
+            solution = solve(
+                problem, solver, H.copy(), None if W0 is None else W0.copy(),
+                max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
+            )  # fmt: skip
+            if best is None or solution.loss < best.loss:
+                best = solution
+            if H0 is not None:
+                break
+        assert best is not None
+        return self._accept(best, source, loss)
+
+    def _accept(self, solution: Any, source: Source, loss: Any) -> np.ndarray:
+        """Set the attributes, back in the units of X."""
+        back = 1.0 / source.scale
+        self.components_ = solution.H * solution.H.dtype.type(back) if back != 1 else solution.H
+        self.n_components_ = len(solution.H)
+        self.n_iter_ = solution.n_iter
+        self.converged_ = solution.converged
+        self.kkt_residual_ = solution.kkt
+        self.history_ = solution.history.as_arrays()
+        unit = back**loss.beta
+        self.history_["loss"] *= unit
+        self.reconstruction_err_ = float(np.sqrt(2 * max(solution.loss * unit, 0)))
+        self.labels_ = _memberships(solution.W, solution.H).argmax(axis=1)
+        solution.warn(type(self).__name__, float(self.tol))
+        return solution.W
+
+    def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
+        k, (n, m) = int(self.n_components), source.shape
+        W = _start_value("W_init", W_init, (n, k), source)
+        H = _start_value("H_init", H_init, (k, m), source)
+        if W is not None and H is None:
+            raise ValueError("W_init was given without H_init; give both, or H_init alone")
+        return W, None if H is None else (H * source.scale).astype(source.float_dtype)
+
+    def _checkpoint(self, source: Source, attempt: int) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        parameters = {k: repr(v) for k, v in self.get_params(deep=False).items()}
+        for name in ("checkpoint", "max_iter", "max_time", "verbose"):
+            del parameters[name]
+        data = [array for block in source.blocks() for array in _arrays_of(block)]
+        folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
+        return Checkpoint(folder, fingerprint(parameters, attempt, *data))
+
+    # -- new data -------------------------------------------------------------------------------------------
+
+    def _problem(self, source: Source, summary: Summary) -> Problem:
+        loss = as_loss(self.loss)
+        source.scale, summary = _rescaled(source, summary)
+        frozen = np.zeros(self.n_components_, bool)
+        return Problem(source, loss, summary.mean or 1.0, summary.total_weight, frozen)
+
+    def _transform_source(self, source: Source) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            problem = self._problem(source, source.summary())
+        H = (self.components_ * source.scale).astype(source.float_dtype)
+        with workers(len(source.bounds())) as pool:
+            return solve_rows(problem, H, ROW_TOLERANCE[H.dtype], pool)
+
+    def _score_source(self, source: Source, summary: Summary) -> float:
+        problem = self._problem(source, summary)
+        W = self._transform_source(source)
+        H = (self.components_ * source.scale).astype(source.float_dtype)
+        loss = sum(problem.loss.value(block, W[block.rows], H) for block in source.blocks())
+        return -loss * (1 / source.scale) ** problem.loss.beta / summary.total_weight
+
+    def memberships(self, X: Any) -> np.ndarray:
+        """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+        """
+        check_is_fitted(self)
+        W = self._transform_source(self._source(X, whom="memberships"))
+        return _memberships(W, self.components_)
+
+    def top_features(self, n: int = 10) -> list[list[tuple[Any, float]]]:
+        """Return, for every component, its ``n`` largest features as (name, weight)."""
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        order = np.argsort(-self.components_, axis=1, kind="stable")[:, :n]
+        return [
+            [(j if names is None else names[j], float(row[j])) for j in map(int, best)]
+            for row, best in zip(self.components_, order, strict=True)
+        ]
+
+
+def _memberships(W: np.ndarray, H: np.ndarray) -> np.ndarray:
+    # relative to the largest, so that extreme units cannot overflow
+    sizes = H.sum(axis=1, dtype=np.float64)
+    shares = W.astype(np.float64) * (sizes / (sizes.max(initial=0) or 1.0))
+    total = shares.sum(axis=1, keepdims=True)
+    flat = np.full_like(shares, 1 / W.shape[1])
+    return np.divide(shares, total, out=flat, where=total > 0)
+
+
+def _rescaled(source: Source, summary: Summary) -> tuple[float, Summary]:
+    """A power of two that brings the largest cell to about 1, if it is far from it, and the summary after it."""
+    exponent = int(np.frexp(summary.maximum)[1]) if summary.maximum > 0 else 0
+    if abs(exponent) <= 20:
+        return 1.0, summary
+    source.scale = 2.0**-exponent
+    return source.scale, source.summary()
+
+
+def _check_positive(loss: Any, summary: Summary, source: Source) -> None:
+    if getattr(loss, "needs_positive", False) and summary.minimum <= 0:
+        raise ValueError(
+            f"loss={loss.name!r} needs X > 0 everywhere: X contains zeros; add a small constant, give these cells "
+            "weight 0, or take loss='kl'"
+        )
+
+
+def _frozen_mask(frozen: Any, k: int, H_init: Any) -> np.ndarray:
+    mask = np.zeros(k, bool)
+    if frozen is None:
+        return mask
+    indices = np.atleast_1d(np.asarray(frozen))
+    if indices.size == 0:
+        return mask
+    if indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= k:
+        raise ValueError(
+            f"frozen={frozen!r} must hold component indices between 0 and n_components - 1 = {k - 1}"
+        )
+    if H_init is None:
+        raise ValueError("frozen= needs H_init in fit: its rows are what is frozen")
+    mask[indices] = True
+    return mask
+
+
+def _start_value(name: str, value: Any, shape: tuple[int, int], source: Source) -> np.ndarray | None:
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all() or (array < 0).any():
+        raise ValueError(f"{name} must be finite and non-negative")
+    return np.ascontiguousarray(array, dtype=source.float_dtype)
+
+
+def _arrays_of(block: Any) -> list[np.ndarray]:
+    arrays = [block.X.data, block.X.indices, block.X.indptr] if block.is_sparse else [block.X]
+    return arrays + [a for a in (block.weights, block.row_weights) if a is not None]

@@ -1,0 +1,3 @@
+"""How W and H move."""
+
+from __future__ import annotations

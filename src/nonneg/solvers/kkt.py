@@ -1,0 +1,72 @@
+"""The KKT residual: how far (W, H) is from a stationary point.
+
+    max |min(V, ∇V)| over the entries V of W and H, divided by max |∇⁻|,
+
+after balancing (columns of W and rows of H get equal norms) and in units in which the mean cell of X is 1. It is 0
+at a stationary point, and does not change under X → cX or W → W D, H → D⁻¹ H. For entries with bounds [lo, hi]
+min(V, ∇V) reads V − clip(V − ∇V, lo, hi). Frozen rows of H do not count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Residual", "balance", "residual_of"]
+
+
+@dataclass
+class Residual:
+    """A maximum of violations and a maximum of |∇⁻|; joined by ``|``."""
+
+    violation: float = 0.0
+    scale: float = 0.0
+
+    def __or__(self, other: Residual) -> Residual:
+        return Residual(max(self.violation, other.violation), max(self.scale, other.scale))
+
+    @property
+    def relative(self) -> float:
+        """The KKT residual; 0 where there is nothing to explain (∇⁻ = 0 everywhere)."""
+        if self.scale > 0:
+            return self.violation / self.scale
+        return 0.0 if self.violation == 0 else float("inf")
+
+
+def balance(W: np.ndarray, H: np.ndarray, unit: float) -> np.ndarray:
+    """d (k,) such that W d and H / (unit d) have columns and rows of equal norm (1 where one of them is 0)."""
+    a = np.sqrt(np.einsum("ij,ij->j", W, W, dtype=np.float64))
+    b = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64)) / unit
+    usable = (a > 0) & (b > 0)
+    return np.where(usable, np.sqrt(np.where(usable, b, 1) / np.where(usable, a, 1)), 1.0)
+
+
+def residual_of(
+    V: np.ndarray,
+    negative: np.ndarray,
+    positive: np.ndarray,
+    units: np.ndarray,
+    gradient_units: float,
+    lo: float = 0.0,
+    hi: float = np.inf,
+) -> Residual:
+    """Residual of the entries of V, given the halves of its gradient.
+
+    Parameters
+    ----------
+    V, negative, positive : ndarray of one shape
+        Entries, ∇⁻ and ∇⁺.
+    units : ndarray that broadcasts to V
+        V · units is balanced; the gradient is divided by it.
+    gradient_units : float
+        By which the gradient is multiplied: 1 / unit^β.
+    """
+    if V.size == 0:
+        return Residual()
+    scaled = V * units
+    slope = (positive - negative) * (gradient_units / units)
+    violation = np.abs(
+        scaled - np.clip(scaled - slope, lo * units, hi * units if np.isfinite(hi) else np.inf)
+    )
+    return Residual(float(violation.max()), float((negative * (gradient_units / units)).max()))

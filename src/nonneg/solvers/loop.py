@@ -1,0 +1,178 @@
+"""THE loop: start, iterate, stop, and the last pass that makes W what `transform` returns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..data.threads import Workers, workers
+from ..files import Checkpoint
+from .kkt import Residual, balance, residual_of
+from .problem import Problem
+from .rows import solve_rows
+from .solution import History, Solution
+from .step import Record, Solver, State
+
+__all__ = ["ROW_TOLERANCE", "iterate", "solve"]
+
+ROW_TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-10}
+START_SWEEPS = 4
+PATIENCE = 10  # iterations without a measurable fall of the loss
+
+
+def solve(
+    problem: Problem,
+    solver: Solver,
+    H: np.ndarray,
+    W: np.ndarray | None = None,
+    *,
+    max_iter: int = 500,
+    tol: float = 1e-4,
+    max_time: float | None = None,
+    callback: Callable[[int, Record], bool | None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Solution:
+    """Minimise the problem from H (and W, where it is given).
+
+    Stops when the KKT residual is at most ``tol``, when the loss no longer changes in this precision, after
+    ``max_iter`` iterations or ``max_time`` seconds, or when ``callback(iteration, record)`` returns True. A
+    checkpoint is written every few seconds and at the end.
+    """
+    began = time.perf_counter()
+    history = History()
+    row_tol = ROW_TOLERANCE[H.dtype]
+    with workers(len(problem.source.bounds())) as pool:
+        resumed = checkpoint.load_latest() if checkpoint else None
+        if resumed:
+            done, state, past = _from_checkpoint(resumed, history)
+        else:
+            if W is None:
+                W = solve_rows(problem, H, row_tol, pool, sweeps=START_SWEEPS)
+            done, past = 0, 0.0
+            state = State(W, H.copy())
+            solver.start(problem, state)
+        limit = tol
+        while True:
+            clock = _Clock(began - past, max_time)
+            done, status = iterate(
+                problem, solver, state, pool, history, clock,
+                first=done + 1, max_iter=max_iter, tol=limit, callback=callback, checkpoint=checkpoint,
+            )  # fmt: skip
+            final_H = state.extra.get("H", state.H)
+            final_W = solve_rows(problem, final_H, row_tol, pool)
+            kkt, loss = _judge(problem, final_W, final_H, pool)
+            if status != "converged" or kkt <= tol:
+                break
+            # the exact residual is a little larger than the running one: aim a little lower
+            limit *= 0.5
+    if kkt <= tol:
+        status = "converged"
+    return Solution(final_W, final_H, loss, kkt, status, done, history)
+
+
+class _Clock:
+    """Seconds since the start, earlier runs of a resumed fit included."""
+
+    def __init__(self, began: float, max_time: float | None) -> None:
+        self.began, self.max_time = began, max_time
+        self.saved = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    def is_over(self) -> bool:
+        return self.max_time is not None and self.seconds() >= self.max_time
+
+    def save_due(self, every: float = 5.0) -> bool:
+        due = time.perf_counter() - self.saved >= every
+        if due:
+            self.saved = time.perf_counter()
+        return due
+
+
+def iterate(
+    problem: Problem,
+    solver: Solver,
+    state: State,
+    pool: Workers,
+    history: History,
+    clock: _Clock,
+    *,
+    first: int,
+    max_iter: int,
+    tol: float,
+    callback: Any = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[int, str]:
+    """Iterate until something ends it; return the last iteration's number and the status."""
+    done, still = first - 1, 0
+    status = "max_iter"
+    resolution = 4 * np.finfo(state.H.dtype).eps
+    try:
+        while done < max_iter:
+            before = history.records[-1][1] if history.records else np.inf
+            record = solver.iterate(problem, state, pool)
+            done += 1
+            history.add(done, record.loss, record.kkt, record.change, clock.seconds())
+            still = still + 1 if abs(before - record.loss) <= resolution * abs(record.loss) else 0
+            if callback is not None and callback(done, record):
+                status = "stopped"
+                break
+            if record.kkt <= tol:
+                status = "converged"
+                break
+            if still >= PATIENCE:
+                status = "stalled"
+                break
+            if clock.is_over():
+                status = "max_time"
+                break
+            if checkpoint is not None and clock.save_due():
+                _save(checkpoint, done, state, history)
+    finally:
+        if checkpoint is not None and done >= first:
+            _save(checkpoint, done, state, history)
+    return done, status
+
+
+def _judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tuple[float, float]:
+    """KKT residual and data loss of (W, H), from one pass that any loss can make."""
+    loss = problem.loss
+    d = balance(W, H, problem.unit)
+    per = problem.unit**-loss.beta
+    units = d.astype(W.dtype)
+
+    def work(cut: tuple[int, int]) -> Any:
+        block = problem.source.block(*cut)
+        mine = W[block.rows]
+        negative, positive = loss.row_terms(block, mine, H)
+        return loss.stats(block, mine, H), residual_of(mine, negative, positive, units, per)
+
+    stats, residual = None, Residual()
+    for found, of_rows in pool.map(work, problem.source.bounds()):
+        stats = found if stats is None else stats + found
+        residual |= of_rows
+    assert stats is not None
+    free = ~problem.frozen
+    to_H = (1 / (problem.unit * d[free]))[:, None].astype(H.dtype)
+    residual |= residual_of(H[free], stats.negative[free], stats.positive[free], to_H, per)
+    return residual.relative, stats.loss
+
+
+def _save(checkpoint: Checkpoint, done: int, state: State, history: History) -> None:
+    arrays = {"W": state.W, "H": state.H, **{f"extra.{name}": array for name, array in state.extra.items()}}
+    checkpoint.save(done, arrays, {"history": history.records})
+
+
+def _from_checkpoint(resumed: Any, history: History) -> tuple[int, State, float]:
+    done, arrays, meta = resumed
+    history.records = [tuple(record) for record in meta["history"]]
+    extra = {
+        name.removeprefix("extra."): array for name, array in arrays.items() if name.startswith("extra.")
+    }
+    state = replace(State(arrays["W"], arrays["H"]), extra=extra)
+    return done, state, history.records[-1][-1] if history.records else 0.0

@@ -1,0 +1,82 @@
+"""The problem a solver works on: data, loss, penalties, what stays fixed, and the units.
+
+Everything is solved in units in which the mean observed cell of X is ``unit``: W has no unit, H has that of X, so
+that X → cX gives H → cH and the same W.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..data import Source
+
+__all__ = ["Fixed", "Problem"]
+
+
+class Fixed:
+    """A factor that is held fixed while the other one moves, in the layouts that kernels ask for.
+
+    ``rows`` is (k, m) (like H), ``columns`` its transpose; both C-ordered, made once.
+    """
+
+    def __init__(self, rows: np.ndarray | None = None, columns: np.ndarray | None = None) -> None:
+        if rows is not None:
+            self.rows = rows
+        if columns is not None:
+            self.columns = columns
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(k, m)."""
+        return np.ascontiguousarray(self.columns.T)
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """(m, k)."""
+        return np.ascontiguousarray(self.rows.T)
+
+    @cached_property
+    def gram(self) -> np.ndarray:
+        """(k, k)."""
+        return self.rows @ self.rows.T
+
+    @cached_property
+    def sums(self) -> np.ndarray:
+        """Sum over the long side, (k,)."""
+        return self.rows.sum(axis=1)
+
+
+@dataclass
+class Problem:
+    """min over W, H ≥ 0 of loss(X | W H) / (observed cells) + penalties.
+
+    Parameters
+    ----------
+    source : Source
+    loss : loss object
+    unit : float
+        Mean of the observed cells of X as the source hands them out (1 when X is all zero).
+    total_weight : float
+        Sum of the weights of the observed cells.
+    frozen : ndarray of bool, shape (k,)
+        Components whose row of H stays as it is.
+    penalty_W, penalty_H : combined penalties or None
+    """
+
+    source: Source
+    loss: Any
+    unit: float
+    total_weight: float
+    frozen: np.ndarray
+    penalty_W: Any = None
+    penalty_H: Any = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def k(self) -> int:
+        """Number of components."""
+        return len(self.frozen)

@@ -1,0 +1,93 @@
+"""W for given components: the convex sub-problem of every row, solved on its own, to tolerance.
+
+This *is* `transform`, and the last pass of every fit. The cold start is a function of H and the row alone, and each
+row stops by its own residual, so a subset of rows gets the same answer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..data.block import Block
+from ..data.threads import Workers
+from .hals import data_product
+from .mu import multiply
+from .problem import Fixed, Problem
+
+__all__ = ["solve_rows"]
+
+MAX_SWEEPS = 2000
+
+
+def solve_rows(
+    problem: Problem, H: np.ndarray, tol: float, pool: Workers, sweeps: int = MAX_SWEEPS
+) -> np.ndarray:
+    """argmin over W ≥ 0 of the loss for fixed H, or a few ``sweeps`` towards it (the start of a fit).
+
+    Returns
+    -------
+    W : ndarray of shape (n, k)
+    """
+    fixed = Fixed(rows=H)
+    fixed.columns, fixed.gram, fixed.sums  # noqa: B018 - made once, before the threads ask for them
+    W = np.empty((problem.source.shape[0], H.shape[0]), H.dtype)
+
+    def work(cut: tuple[int, int]) -> None:
+        block = problem.source.block(*cut)
+        W[block.rows] = _solve_block(problem, block, fixed, tol, sweeps)
+
+    for _ in pool.map(work, problem.source.bounds()):
+        pass
+    return W
+
+
+def _solve_block(problem: Problem, block: Block, fixed: Fixed, tol: float, sweeps: int) -> np.ndarray:
+    if problem.loss.beta == 2 and not block.is_masked:
+        return _least_squares(block, fixed, tol, sweeps)
+    return _multiplicative(problem, block, fixed, tol, sweeps)
+
+
+def _least_squares(block: Block, fixed: Fixed, tol: float, sweeps: int) -> np.ndarray:
+    """Coordinate descent to tolerance; rows it leaves above tolerance are finished by pivoting."""
+    from ..kernels.hals import solve_rows as descend
+
+    P = data_product(block, fixed)
+    W = _cold_least_squares(fixed, P)
+    residual = np.empty(len(W), W.dtype)
+    descend(W, fixed.gram, P, 0.0, np.inf, sweeps, tol, residual)
+    late = np.flatnonzero(~(residual <= tol))
+    if late.size and sweeps == MAX_SWEEPS:
+        from ..kernels import bpp
+
+        rest = W[late]
+        bpp.solve(fixed.gram, np.ascontiguousarray(P[late]), rest, 50 * fixed.gram.shape[0])
+        W[late] = rest
+    return W
+
+
+def _cold_least_squares(fixed: Fixed, P: np.ndarray) -> np.ndarray:
+    """max(0, P G⁻¹), the clipped unconstrained answer (G with a small ridge where it is singular)."""
+    G = fixed.gram.astype(np.float64)
+    k = len(G)
+    ridge = max(float(np.trace(G)) / k, np.finfo(np.float64).tiny) * 1e-6
+    inverse = np.linalg.inv(G + ridge * np.eye(k)).astype(P.dtype)
+    return np.ascontiguousarray(np.maximum(P @ inverse, 0))
+
+
+def _multiplicative(problem: Problem, block: Block, fixed: Fixed, tol: float, sweeps: int) -> np.ndarray:
+    """Multiplicative updates from a flat start, row by row until its own residual is small."""
+    loss, H = problem.loss, fixed.rows
+    k = len(H)
+    W = np.full((block.X.shape[0], k), 1.0 / k, H.dtype)
+    scale = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64))
+    scale[scale == 0] = 1
+    for _ in range(sweeps):
+        negative, positive = loss.row_terms(block, W, H)
+        violation = np.abs(np.minimum(W * scale, (positive - negative) / scale)).max(axis=1)
+        going = violation > tol * np.maximum((negative / scale).max(axis=1), np.finfo(H.dtype).tiny)
+        if not going.any():
+            break
+        moved = W[going]
+        multiply(moved, negative[going], positive[going], loss.exponent, 1.0)
+        W[going] = moved
+    return W

@@ -1,0 +1,66 @@
+"""What a solver found, and how it got there."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..exceptions import ConvergenceWarning
+
+__all__ = ["History", "Solution"]
+
+_ADVICE = {
+    "max_iter": "stopped after max_iter={n} iterations with KKT residual {kkt:.2e} > tol={tol:.0e}; "
+    "raise max_iter, or tol if this accuracy is enough",
+    "max_time": "stopped after max_time with KKT residual {kkt:.2e} > tol={tol:.0e}; raise max_time or tol",
+}
+
+
+class History:
+    """One record an iteration: ``iteration, loss, kkt, change, seconds``."""
+
+    names = ("iteration", "loss", "kkt", "change", "seconds")
+
+    def __init__(self) -> None:
+        self.records: list[tuple[float, ...]] = []
+
+    def add(self, iteration: int, loss: float, kkt: float, change: float, seconds: float) -> None:
+        """Append a record."""
+        self.records.append((iteration, loss, kkt, change, seconds))
+
+    def as_arrays(self) -> dict[str, np.ndarray]:
+        """Return a dict of 1-D arrays of equal length."""
+        table = np.array(self.records, dtype=np.float64).reshape(-1, len(self.names))
+        found = {name: table[:, i].copy() for i, name in enumerate(self.names)}
+        found["iteration"] = found["iteration"].astype(np.int64)
+        return found
+
+
+@dataclass
+class Solution:
+    """Factors in the units of the data, and the status of the search.
+
+    ``status`` is "converged" (KKT residual ≤ tol), "stalled" (the loss no longer changes in this precision),
+    "max_iter", "max_time" or "stopped" (a callback said so).
+    """
+
+    W: np.ndarray
+    H: np.ndarray
+    loss: float
+    kkt: float
+    status: str
+    n_iter: int
+    history: History = field(default_factory=History)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the KKT residual is at most ``tol``."""
+        return self.status == "converged"
+
+    def warn(self, name: str, tol: float) -> None:
+        """Say in one `ConvergenceWarning` why the search ended early, if it did."""
+        if self.status in _ADVICE:
+            advice = _ADVICE[self.status].format(n=self.n_iter, kkt=self.kkt, tol=tol)
+            warnings.warn(f"{name} {advice}", ConvergenceWarning, stacklevel=5)

@@ -1,0 +1,51 @@
+"""What a solver is: how W and H move in one outer iteration.
+
+Two shapes. With ``h_update = "stats"`` the new H is a function of sums over row blocks (a Gram matrix, the halves
+of a gradient): one pass, any source. With ``h_update = "columns"`` H moves like W does, on Xᵀ, which only data in
+memory offer. A solver gets a `Problem` and a `State`, changes the state, and returns a `Record` of a point (W, H)
+that it accepted.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..data.threads import Workers
+from .problem import Problem
+
+__all__ = ["Record", "Solver", "State"]
+
+
+@dataclass
+class Record:
+    """What an iteration found: the loss, the KKT residual and the relative change of the factors at one point."""
+
+    loss: float
+    kkt: float
+    change: float
+
+
+@dataclass
+class State:
+    """The factors, and what else a solver carries from one iteration to the next (``extra``: arrays)."""
+
+    W: np.ndarray
+    H: np.ndarray
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Solver(ABC):
+    """Base of the solvers; `nonneg.solvers.select` says which data, losses and penalties each takes."""
+
+    name: str
+    h_update: str = "stats"
+
+    def start(self, problem: Problem, state: State) -> None:
+        """Prepare ``state.extra``; nothing by default."""
+
+    @abstractmethod
+    def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
+        """Move W, then H; in place where that is possible."""
