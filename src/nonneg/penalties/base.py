@@ -100,6 +100,14 @@ def component_rows(V: Array, factor: Factor) -> Array:
     return V.T if factor == "W" else V
 
 
+def clip_cells(V: Array, low: float, high: float) -> Array:
+    """V within [low, high], C-contiguous and of V's type; a bound beyond the type's range is no bound."""
+    out = np.maximum(V, low)
+    if high <= np.finfo(V.dtype).max:
+        np.minimum(out, high, out=out)
+    return np.ascontiguousarray(out)
+
+
 def rounding(V: Array) -> float:
     """Relative error up to which a constraint on V counts as met: eps^(2/3), 4e-11 or 2e-5."""
     dtype = V.dtype if V.dtype == np.float32 else np.float64
@@ -209,9 +217,8 @@ class CoordinatePenalty(DifferentiablePenalty):
     def prox(self, V: ArrayLike, step: float, factor: Factor) -> Array:
         """clip((V − step a) / (1 + step b), lo, hi), the exact minimiser cell by cell."""
         V, step = as_float(V), float(step)
-        lo, hi = self.bounds(factor)
         out = (V - step * self.linear(factor)) / (1.0 + step * self.quadratic_diag(factor))
-        return np.ascontiguousarray(np.clip(out, lo, hi).astype(V.dtype, copy=False))
+        return clip_cells(out, *self.bounds(factor))
 
     def gradient_parts(self, V: ArrayLike, factor: Factor) -> tuple[Array, Array]:
         """(a + b V, 0)."""

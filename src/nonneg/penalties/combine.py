@@ -24,6 +24,7 @@ from nonneg.penalties.base import (
     QuadraticPenalty,
     SmoothPenalty,
     as_float,
+    clip_cells,
 )
 from nonneg.penalties.norms import L2
 
@@ -212,7 +213,7 @@ class Combined:
         moved = (V - step * self.linear) / shrink
         if self.proximal is not None:
             return self.proximal.prox(moved, step / shrink, self.factor)
-        return np.ascontiguousarray(np.clip(moved, self.low, self.high).astype(V.dtype, copy=False))
+        return clip_cells(moved, self.low, self.high)
 
     def stationarity(self, V: Array, loss_gradient: Array, scale: Array | None = None) -> Array:
         """Cell by cell 0 at a stationary point: min(V, ∇V) of the contract, extended to constraints.
