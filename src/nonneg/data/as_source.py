@@ -152,7 +152,7 @@ def _from_path(path: Path, name: str) -> Source:
 
         return _from_data(mmread(path), name)
     raise TypeError(
-        f"{path}: {suffix or 'no suffix'} is not a known kind of data; known: .npy .npz .csv .tsv .mtx"
+        f"{path}: {suffix or 'no suffix'} is no known kind of data; known: .npy .npz .csv .tsv .mtx"
     )
 
 
@@ -192,7 +192,8 @@ def _beside_stored(X: sp.csr_array, weights: sp.csr_array) -> np.ndarray:
     places.sort_indices()
     if places.nnz != weights.nnz:
         raise ValueError(
-            "weights has a positive weight at a cell that X does not store; store an explicit 0 there, or give dense weights"
+            "weights has a positive weight at a cell that X does not store; "
+            "store an explicit 0 there, or give dense weights"
         )
     beside = np.zeros(X.nnz, np.float64)
     beside[places.data - 1] = weights.data
@@ -245,7 +246,7 @@ def check_cells(source: Source, *, whom: str, name: str = "X", non_negative: boo
         )
     if non_negative and counts["neg"]:
         raise ValueError(
-            f"Negative values in data passed to {whom}: {counts['neg']} cell(s) of {name}, the first at {first['neg']}. "
+            f"Negative values in data passed to {whom}: {counts['neg']} cell(s) of {name}, first at {first['neg']}. "
             "Shift or clip them, or take a model for data of any sign."
         )
 

@@ -53,7 +53,7 @@ def randomized_svd(
     source: Source, summary: Summary, n_components: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """U (n, k), σ (k,) and V (m, k) of √s · X, s the row weights; missing cells count as the mean of X."""
-    n, m = source.shape
+    m = source.shape[1]
     width = min(m, n_components + OVERSAMPLING)
     dtype = source.float_dtype
     basis = rng.standard_normal((m, width)).astype(dtype) if width < m else np.eye(m, dtype=dtype)

@@ -35,7 +35,7 @@ class Residual:
 
 
 def balance(W: np.ndarray, H: np.ndarray, unit: float) -> np.ndarray:
-    """d (k,) such that W d and H / (unit d) have columns and rows of equal norm (1 where one of them is 0)."""
+    """Return d (k,) such that W d and H / (unit d) have columns and rows of equal norm (1 where one of them is 0)."""
     a = np.sqrt(np.einsum("ij,ij->j", W, W, dtype=np.float64))
     b = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64)) / unit
     usable = (a > 0) & (b > 0)

@@ -22,7 +22,7 @@ MAX_SWEEPS = 2000
 def solve_rows(
     problem: Problem, H: np.ndarray, tol: float, pool: Workers, sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:
-    """argmin over W ≥ 0 of the loss for fixed H, or a few ``sweeps`` towards it (the start of a fit).
+    """Argmin over W ≥ 0 of the loss for fixed H, or a few ``sweeps`` towards it (the start of a fit).
 
     Returns
     -------

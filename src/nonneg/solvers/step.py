@@ -43,7 +43,7 @@ class Solver(ABC):
     name: str
     h_update: str = "stats"
 
-    def start(self, problem: Problem, state: State) -> None:
+    def start(self, problem: Problem, state: State) -> None:  # noqa: B027 - most need nothing
         """Prepare ``state.extra``; nothing by default."""
 
     @abstractmethod
