@@ -316,6 +316,12 @@ def test_a_new_penalty_gets_the_common_behaviour_and_taken_names_are_refused():
         type("L1", (pen.L2,), {})
 
 
+def test_a_bound_beyond_float32_is_no_bound():
+    V = np.array([[-1.0, 3e38]], dtype=np.float32)
+    np.testing.assert_array_equal(pen.Box(0.0, 1e300).prox(V, 1.0, "W"), np.maximum(V, 0))
+    assert pen.Box(0.0, 1e300).value(np.abs(V), "W") == 0.0
+
+
 def test_equality_looks_into_arrays():
     A = np.ones((3, 3))
     assert pen.GraphLaplacian(1.0, A) == pen.GraphLaplacian(1.0, sp.csr_array(A))

@@ -103,7 +103,7 @@ def component_rows(V: Array, factor: Factor) -> Array:
 def clip_cells(V: Array, low: float, high: float) -> Array:
     """V within [low, high], C-contiguous and of V's type; a bound beyond the type's range is no bound."""
     out = np.maximum(V, low)
-    if high <= np.finfo(V.dtype).max:
+    if high <= float(np.finfo(V.dtype).max):
         np.minimum(out, high, out=out)
     return np.ascontiguousarray(out)
 

@@ -209,7 +209,7 @@ def _as_symmetric(graph: Any) -> sp.csr_array:
 
 
 def _from_networkx(graph: Any) -> sp.csr_array:
-    """Adjacency of an undirected networkx graph in node order; parallel edges add up."""
+    """Adjacency of a networkx graph in node order; parallel edges add up, and loops have no effect."""
     index = {node: i for i, node in enumerate(graph.nodes)}
     rows, cols, weights = [], [], []
     for a, b, weight in graph.edges(data="weight", default=1.0):
@@ -220,7 +220,7 @@ def _from_networkx(graph: Any) -> sp.csr_array:
     half = sp.csr_array(sp.coo_array((weights, (rows, cols)), shape=shape))
     if graph.is_directed():
         return half
-    return sp.csr_array(half + half.T - sp.diags_array(half.diagonal()))
+    return sp.csr_array(half + half.T)
 
 
 def _laplacian(matrix: sp.csr_array, form: str, normalized: bool) -> tuple[Array, sp.csr_array]:

@@ -83,7 +83,8 @@ class Box(CoordinatePenalty):
         # a bound of 0.1 is not a float32, and the nearest one may lie outside by an ulp
         slack = rounding(V) * (float(self.high) if math.isfinite(self.high) else float(self.low))
         return _indicator(
-            not V.size or (V.min() >= float(self.low) - slack and V.max() <= float(self.high) + slack)
+            not V.size
+            or (float(V.min()) >= float(self.low) - slack and float(V.max()) <= float(self.high) + slack)
         )
 
     def rescaled(self, c: float, weight: float = 1.0) -> Box:
@@ -130,7 +131,7 @@ class Simplex(ProxPenalty):
         V, total = as_float(V), float(self.total)
         slack = rounding(V) * total
         off = np.abs(V.sum(axis=1, dtype=np.float64) - total)
-        return _indicator(not V.size or bool(V.min() >= -slack and off.max() <= slack))
+        return _indicator(not V.size or bool(float(V.min()) >= -slack and off.max() <= slack))
 
     def prox(self, V: ArrayLike, step: float, factor: Factor) -> Array:
         """Projection of each row."""
@@ -191,7 +192,9 @@ class UnitNorm(ProxPenalty):
             norms = np.abs(rows).sum(axis=1, dtype=np.float64)
         else:
             norms = np.sqrt(np.square(rows, dtype=np.float64).sum(axis=1))
-        return _indicator(not V.size or bool(V.min() >= -slack and np.abs(norms - radius).max() <= slack))
+        return _indicator(
+            not V.size or bool(float(V.min()) >= -slack and np.abs(norms - radius).max() <= slack)
+        )
 
     def prox(self, V: ArrayLike, step: float, factor: Factor) -> Array:
         """Projection of each component vector."""
@@ -259,7 +262,7 @@ class HoyerSparsity(ProxPenalty):
         ratio = np.abs(rows).sum(axis=1) / np.sqrt(np.square(rows).sum(axis=1))
         d = rows.shape[1]
         off = np.abs(ratio - hoyer_sum(float(self.level), d)) / math.sqrt(d)
-        return _indicator(bool(rows.min() >= -rounding(V) and off.max() <= rounding(V)))
+        return _indicator(bool(float(rows.min()) >= -rounding(V) and off.max() <= rounding(V)))
 
     def prox(self, V: ArrayLike, step: float, factor: Factor) -> Array:
         """Projection of each component vector onto the cone."""
