@@ -1,0 +1,88 @@
+"""The command line: ``nonneg reproduce …`` and ``nonneg fit …``.
+
+This package reads arguments, calls the library and prints; it computes nothing. Nothing heavy is imported before a
+command runs, so that ``nonneg --help`` is quick.
+
+Exit codes: 0; 1 runtime error; 2 usage; 3 data; 4 not converged with ``--strict``; 130 interrupted. An expected error is
+one line on stderr. With ``--json`` stdout holds exactly one JSON object, ``{"error": …}`` after an error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import cyclopts
+
+from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, usage_text
+from nonneg.cli.fit import fit
+from nonneg.cli.reproduce import reproduce_ddnmf
+
+__all__ = ["app", "main"]
+
+
+def _version() -> str:
+    from nonneg import __version__
+
+    return __version__
+
+
+app = cyclopts.App(
+    name="nonneg",
+    help="Non-negative factorization, from the classical matrix model to deep networks.",
+    help_epilogue=(
+        "Exit codes: 0; 1 runtime error; 2 usage; 3 data; 4 not converged (--strict); 130 interrupted. "
+        "NONNEG_DATA_HOME: folder with data sets. NONNEG_OFFLINE=1: never download."
+    ),
+    help_format="plaintext",
+    version=_version,
+    suppress_keyboard_interrupt=False,
+    exit_on_error=False,
+    print_error=False,
+    result_action="return_value",
+)
+reproduce = cyclopts.App(name="reproduce", help="Run a published study again: tables, figures and the trained model.")
+reproduce.command(reproduce_ddnmf, name="ddnmf")
+app.command(reproduce)
+app.command(fit, name="fit")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process by default.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in tokens
+    try:
+        result = app(tokens)
+        return result if isinstance(result, int) else 0
+    except cyclopts.CycloptsError as error:
+        return _fail(EXIT_USAGE, "usage", usage_text(error, tokens), as_json)
+    except CommandError as error:
+        return _fail(error.code, error.kind, str(error), as_json)
+    except KeyboardInterrupt:
+        text = "interrupted; what is done is on disk, and the same command goes on from there"
+        return _fail(EXIT_INTERRUPTED, "interrupted", text, as_json)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has left: there is nobody to tell
+        return 1
+    except Exception as error:
+        expected = describe_error(error)
+        if expected is None:  # a defect of the program: the traceback is what its authors need
+            raise
+        return _fail(*expected, as_json)
+
+
+def _fail(code: int, kind: str, text: str, as_json: bool) -> int:
+    line = " ".join(text.split())
+    print(f"nonneg: {line}", file=sys.stderr)
+    if as_json:
+        report: dict[str, Any] = {"error": {"kind": kind, "message": line, "exit_code": code}}
+        print(json.dumps(report))
+    return code

@@ -1,0 +1,49 @@
+"""What goes wrong, in one line, and with which exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cyclopts
+
+__all__ = [
+    "EXIT_DATA",
+    "EXIT_INTERRUPTED",
+    "EXIT_RUNTIME",
+    "EXIT_STRICT",
+    "EXIT_USAGE",
+    "CommandError",
+    "describe_error",
+    "usage_text",
+]
+
+EXIT_RUNTIME, EXIT_USAGE, EXIT_DATA, EXIT_STRICT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class CommandError(Exception):
+    """An error that a command has understood: exit code, kind and a sentence."""
+
+    def __init__(self, code: int, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.kind = kind
+
+
+def usage_text(error: cyclopts.CycloptsError, tokens: Sequence[str]) -> str:
+    """Return what is wrong with the arguments, and where to read on."""
+    words = [token for token in tokens[:2] if token in ("reproduce", "ddnmf", "fit")]
+    return f"{str(error).strip()} (see: {' '.join(['nonneg', *words])} --help)"
+
+
+def describe_error(error: Exception) -> tuple[int, str, str] | None:
+    """Return (exit code, kind, text) of an error that users can cause, or None for a defect of the program."""
+    from nonneg.exceptions import CheckpointError, DatasetUnavailable, MissingExtraError
+
+    if isinstance(error, DatasetUnavailable):
+        return EXIT_DATA, "data", str(error)
+    if isinstance(error, CheckpointError | MissingExtraError | FloatingPointError | MemoryError):
+        return EXIT_RUNTIME, "runtime", str(error) or type(error).__name__
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return EXIT_RUNTIME, "runtime", f"{where}{error.strerror or error}"
+    return None

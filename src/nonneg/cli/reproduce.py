@@ -1,0 +1,193 @@
+"""``nonneg reproduce ddnmf``: arguments to a `Study`, and its main table to stdout."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from nonneg.cli.errors import EXIT_USAGE, CommandError
+
+__all__ = ["reproduce_ddnmf"]
+
+Dataset = Literal["digits", "mnist", "fashion-mnist"]
+Method = Literal["raw", "nmf", "ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear", "ae2", "ddnmf"]
+Clustering = Literal["argmax", "kmeans", "gmm-spherical", "gmm-diag", "gmm-full", "umap+gmm", "spectral"]
+NoiseKind = Literal["masking", "salt-and-pepper", "gaussian", "uniform"]
+
+#: Several values after one flag: --seeds 0 1 2
+Many = Parameter(consume_multiple=True, negative=())
+
+
+def reproduce_ddnmf(
+    *,
+    dataset: Annotated[Sequence[Dataset], Many] = ("digits",),
+    out: Path | None = None,
+    methods: Annotated[Sequence[Method], Many] | None = None,
+    profile: Annotated[Sequence[str], Many] | None = None,
+    seeds: Annotated[Sequence[int], Many] | None = None,
+    epochs: int | None = None,
+    eval_epochs: Annotated[Sequence[int], Many] | None = None,
+    hidden: Annotated[Sequence[int], Many] | None = None,
+    clusterings: Annotated[Sequence[Clustering], Many] | None = None,
+    noise: NoiseKind | None = None,
+    noise_levels: Annotated[Sequence[float], Many] | None = None,
+    noise_methods: Annotated[Sequence[Method], Many] | None = None,
+    noise_seeds: Annotated[Sequence[int], Many] | None = None,
+    noise_epochs: int | None = None,
+    tables: Annotated[Sequence[Literal[1, 2, 3]], Many] | None = None,
+    ae2_from_supervisor: bool | None = None,
+    set_: Annotated[Sequence[str], Parameter(name="--set", consume_multiple=True, negative=())] = (),
+    n_train: int | None = None,
+    n_test: int | None = None,
+    threads: int | None = None,
+    render: Annotated[bool, Parameter(negative=())] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Compare DDNMF with the methods of its paper: Tables 1-3, Figures 2-3, loss curves, parts, trained models.
+
+    Training uses the training images; the test images are clustered and scored. Every run leaves a small file, so that
+    a killed or repeated command goes on where it was. What is not given comes from the data set's preset; digits ends
+    within about four minutes on two cores.
+
+    Parameters
+    ----------
+    dataset:
+        One or more data sets. digits needs no file; the others are looked for in NONNEG_DATA_HOME, the system, the
+        cache, then downloaded.
+    out:
+        Folder of the results; default ddnmf-<dataset>.
+    methods:
+        Only these methods.
+    profile:
+        Profiles of DDNMF; the first also says how the autoencoders are trained.
+    seeds:
+        Seeds of Tables 1 and 2.
+    epochs:
+        Epochs of Tables 1 and 2.
+    eval_epochs:
+        Score the same trainings at these epochs too.
+    hidden:
+        Widths of the encoder's layers.
+    clusterings:
+        Ways of clustering the codes.
+    noise:
+        Kind of noise of Table 3.
+    noise_levels:
+        Noise levels of Table 3; share of pixels for masking and salt-and-pepper, else on the scale where white is 1.
+    noise_methods:
+        Methods of Table 3.
+    noise_seeds:
+        Seeds of Table 3.
+    noise_epochs:
+        Epochs of Table 3.
+    tables:
+        Compute only the runs of these tables (1 and 2: clean images; 3: noisy ones).
+    ae2_from_supervisor:
+        Take AE2's rows from DDNMF's supervisor, which is an AE2 where it is taught by nothing else.
+    set_:
+        Further parameters of DDNMF, as NAME=VALUE.
+    n_train:
+        Only the first so many training images.
+    n_test:
+        Only the first so many test images.
+    threads:
+        Threads of torch and of the linear algebra.
+    render:
+        Compute nothing: draw tables and figures from the runs that are there.
+    json_:
+        Print one JSON object instead of the table.
+    """
+    if threads is not None and threads < 1:
+        raise CommandError(EXIT_USAGE, "usage", f"--threads must be at least 1, got {threads}.")
+    given: dict[str, Any] = {
+        "methods": methods, "profiles": profile, "seeds": seeds, "epochs": epochs, "eval_epochs": eval_epochs,
+        "hidden": hidden, "noise": noise, "noise_levels": noise_levels, "noise_methods": noise_methods,
+        "noise_seeds": noise_seeds, "noise_epochs": noise_epochs, "tables": tables,
+        "ae2_from_supervisor": ae2_from_supervisor, "n_train": n_train, "n_test": n_test,
+    }  # fmt: skip
+    folder = Path(f"ddnmf-{'-'.join(dataset)}") if out is None else out
+    writable(folder)
+    with _limited(threads):
+        studies = [_study(name, given, clusterings, set_) for name in dataset]
+        return _run(studies, folder, render, json_)
+
+
+def _study(name: str, given: dict[str, Any], clusterings: Sequence[str] | None, options: Sequence[str]) -> Any:
+    """The preset of a data set, with what the command line says over it."""
+    from dataclasses import replace
+
+    from nonneg.experiments.ddnmf import PRESETS, runs_of
+
+    changes = {
+        key: tuple(value) if isinstance(value, list | tuple) else value
+        for key, value in given.items()
+        if value is not None
+    }
+    preset = PRESETS[name]
+    if clusterings is not None:
+        changes["scoring"] = replace(preset.scoring, clusterings=tuple(clusterings))
+    changes["options"] = tuple(sorted(_option(text) for text in options))
+    try:
+        study = replace(preset, **changes)
+        runs_of(study)
+    except ValueError as error:
+        raise CommandError(EXIT_USAGE, "usage", f"--{str(error).replace('_', '-', 1)}") from error
+    return study
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value being JSON where it can be read so, else a word."""
+    name, sign, value = text.partition("=")
+    if not (sign and name.isidentifier()):
+        raise CommandError(EXIT_USAGE, "usage", f"--set must be NAME=VALUE, for instance gain=8, got {text!r}.")
+    try:
+        return name, json.loads(value.lower() if value in ("True", "False") else value)
+    except ValueError:
+        return name, value
+
+
+def writable(folder: Path) -> None:
+    """Raise unless files can be written into a folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        text = f"--out: {folder} cannot be written ({error.strerror or error}); give another folder."
+        raise CommandError(1, "runtime", text) from error
+
+
+def _limited(threads: int | None) -> Any:
+    if threads is None:
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    try:
+        import torch
+    except ImportError:
+        pass
+    else:
+        torch.set_num_threads(threads)
+    return threadpool_limits(threads)
+
+
+def _run(studies: Sequence[Any], folder: Path, render: bool, as_json: bool) -> int:
+    from nonneg.experiments.ddnmf import compute
+    from nonneg.experiments.report import assemble
+
+    if not render:
+        for study in studies:
+            compute(study, folder)
+    result = assemble(studies, folder)
+    if as_json:
+        print(json.dumps({"out": str(folder), "files": result.files, "rows": result.rows}))
+    else:
+        print(result.text)
+        print(f"\nwritten to {folder}/")
+    return 0

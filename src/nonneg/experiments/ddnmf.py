@@ -1,0 +1,283 @@
+"""The study of the DDNMF paper: its methods, its clusterings, its noise, on MNIST, Fashion-MNIST or the small digits.
+
+Protocol: train on the training images, cluster and score the test images (Tables 1 and 2); the same with noisy
+training and test images for DDNMF and AE1 (Table 3 and Figure 3); t-SNE of both (Figure 2). The paper prints no sizes,
+epochs or seeds; what is used here is in every caption. Source: Chen, Jin, Liu, Zhang (2021), Front. Neurorobot.
+15:701194, section 4.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nonneg.datasets import NAMES
+from nonneg.experiments.evaluate import CLUSTERINGS, Codes, Scoring, describe, score
+from nonneg.experiments.images import NOISES, Images, images_of
+from nonneg.experiments.methods import DEEP, METHODS, execute
+from nonneg.experiments.progress import Bar
+from nonneg.experiments.record import Run, RunFile
+
+__all__ = ["PRESETS", "Study", "compute", "runs_of"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to compute.
+
+    Attributes
+    ----------
+    dataset : str
+        Name for `nonneg.datasets.load`.
+    methods : tuple of str
+        Of `nonneg.experiments.methods.METHODS`.
+    profiles : tuple of str
+        Of DDNMF. The first also says how autoencoders are trained (batch size, learning rate, schedule, optimizer,
+        precision).
+    seeds : tuple of int
+        Of Tables 1 and 2.
+    epochs : int
+        Of Tables 1 and 2.
+    eval_epochs : tuple of int
+        Further epochs at which the same trainings are scored.
+    noise : str
+        Kind of noise of Table 3.
+    noise_levels : tuple of float
+        Its levels.
+    noise_methods : tuple of str
+        Methods of Table 3.
+    noise_seeds : tuple of int
+        Seeds of Table 3.
+    noise_epochs : int
+        Epochs of Table 3.
+    hidden : tuple of int
+        Layers of the encoder.
+    tables : tuple of int
+        1 or 2: clean images; 3: noisy ones.
+    ae2_from_supervisor : bool
+        Take AE2's rows from the supervisor of DDNMF's first profile with `stop_gradient`: it is the same network,
+        trained by the same loss on the same clean images, and costs nothing more.
+    scoring : Scoring
+        Clusterings, their seeds and starts.
+    options : tuple of (name, value)
+        Further parameters of DDNMF, over those of its profile.
+    n_train, n_test : int or None
+        Only the first so many images, for trials.
+    """
+
+    dataset: str
+    methods: tuple[str, ...] = ("raw", "nmf", "ae2", "ae1-relu", "ae1-linear", "ddnmf")
+    profiles: tuple[str, ...] = ("paper", "best")
+    seeds: tuple[int, ...] = (0, 1, 2)
+    epochs: int = 30
+    eval_epochs: tuple[int, ...] = ()
+    noise: str = "masking"
+    noise_levels: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    noise_methods: tuple[str, ...] = ("ae1-relu", "ae1-linear", "ddnmf")
+    noise_seeds: tuple[int, ...] = (0,)
+    noise_epochs: int = 10
+    hidden: tuple[int, ...] = (500, 500, 2000)
+    tables: tuple[int, ...] = (1, 3)
+    ae2_from_supervisor: bool = True
+    scoring: Scoring = field(default_factory=Scoring)
+    options: tuple[tuple[str, Any], ...] = ()
+    n_train: int | None = None
+    n_test: int | None = None
+
+    def __post_init__(self) -> None:
+        _known("dataset", (self.dataset,), NAMES)
+        _known("methods", self.methods + self.noise_methods, METHODS)
+        _known("noise", (self.noise,), NOISES)
+        _known("tables", self.tables, (1, 2, 3))
+        _known("clusterings", self.scoring.clusterings, tuple(CLUSTERINGS))
+        for name in ("methods", "profiles", "seeds", "noise_seeds", "hidden"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty: give at least one.")
+        for name in ("epochs", "noise_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for seed in (*self.seeds, *self.noise_seeds):
+            if not 0 <= seed < 2**31:
+                raise ValueError(f"seeds must lie between 0 and 2147483647, got {seed}.")
+        for level in self.noise_levels:
+            if not 0 < level <= 1:
+                raise ValueError(f"noise_levels must lie in (0, 1], got {level:g}.")
+        for epoch in self.eval_epochs:
+            if epoch < 1:
+                raise ValueError(f"eval_epochs must be at least 1, got {epoch}.")
+        for width in self.hidden:
+            if width < 1:
+                raise ValueError(f"hidden must hold positive widths, got {width}.")
+
+
+def _known(name: str, values: tuple[Any, ...], choices: tuple[Any, ...]) -> None:
+    for value in values:
+        if value not in choices:
+            raise ValueError(f"{name} must be among {', '.join(map(str, choices))}, got {value!r}.")
+
+
+#: What a data set gets where the command line is silent.
+PRESETS: dict[str, Study] = {
+    "digits": Study(
+        "digits",
+        hidden=(128, 128, 256),
+        epochs=60,
+        noise_levels=(0.2, 0.4, 0.6, 0.8),
+        noise_epochs=60,
+    ),
+    "mnist": Study("mnist"),
+    "fashion-mnist": Study("fashion-mnist"),
+}
+
+
+def runs_of(study: Study) -> list[Run]:
+    """Return every run of a study, cheap ones first."""
+    base = Run(study.dataset, "raw", 0, n_train=study.n_train, n_test=study.n_test)
+    runs: list[Run] = []
+    if 1 in study.tables or 2 in study.tables:
+        for method in study.methods:
+            runs += _runs_of_method(study, base, method, study.seeds, study.epochs)
+    if 3 in study.tables:
+        for level in study.noise_levels:
+            noisy = replace(base, noise=study.noise, noise_level=level)
+            for method in study.noise_methods:
+                if method in study.methods:
+                    runs += _runs_of_method(study, noisy, method, study.noise_seeds, study.noise_epochs)
+    return runs
+
+
+def _runs_of_method(study: Study, base: Run, method: str, seeds: tuple[int, ...], epochs: int) -> Iterator[Run]:
+    if method == "raw":  # nothing is trained: the clustering's seeds are its only ones
+        yield base
+        return
+    if method == "ae2" and study.ae2_from_supervisor and _teacher(study) and base.noise is None:
+        return
+    if method.startswith("dae1") and base.noise is None:  # without noise it is ae1
+        return
+    for seed in seeds:
+        run = replace(base, method=method, seed=seed)
+        if method not in DEEP:
+            yield run
+            continue
+        run = replace(run, epochs=epochs, hidden=study.hidden)
+        for profile in study.profiles if method == "ddnmf" else study.profiles[:1]:
+            yield replace(run, profile=profile, options=study.options if method == "ddnmf" else ())
+
+
+def _teacher(study: Study) -> str | None:
+    """Return the first profile whose supervisor is an AE2, if DDNMF is trained at all."""
+    from nonneg.deep.profiles import PROFILES
+
+    if "ddnmf" not in study.methods or "ae2" not in study.methods:
+        return None
+    for profile in study.profiles:
+        if profile not in PROFILES:
+            raise ValueError(f"profile must be among {', '.join(PROFILES)}, got {profile!r}.")
+        if dict(study.options).get("stop_gradient", PROFILES[profile]["stop_gradient"]):
+            return profile
+    return None
+
+
+def compute(study: Study, out: Path, *, shown: bool | None = None) -> list[Run]:
+    """Compute what is missing of a study and leave a file a run.
+
+    Parameters
+    ----------
+    study : Study
+        What.
+    out : Path
+        Folder; made if it does not exist. What is there already is not computed again.
+    shown : bool, optional
+        Draw a progress bar on stderr; None: where it is a terminal.
+
+    Returns
+    -------
+    list of Run
+        All runs of the study.
+
+    Raises
+    ------
+    DatasetUnavailable, MissingExtraError, OSError
+        No images, no torch, or a folder that cannot be written.
+    """
+    images = images_of(study.dataset, study.n_train, study.n_test)
+    runs = runs_of(study)
+    teacher = _teacher(study) if study.ae2_from_supervisor else None
+    out.mkdir(parents=True, exist_ok=True)
+    with Bar(sum(run.epochs or 1 for run in runs), shown) as bar:
+        for run in runs:
+            bar.say(" ".join(str(word) for word in (run.method, run.profile, run.noise_level, f"seed {run.seed}") if word))
+            _complete(run, images, study, out, bar, teacher is not None and run.profile == teacher)
+            bar.done(run.epochs or 1)
+    return runs
+
+
+def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, supervisor_rows: bool) -> None:
+    """Bring one run's file to what the study asks for: train if need be, else score what is kept."""
+    file = RunFile(out, run)
+    record = file.load()
+    y_probe = images.y_train[images.probe]
+
+    def report(codes: Codes) -> None:
+        started = time.perf_counter()
+        known = {(row["method"], row["epoch"], row["clustering"]) for row in record["scores"]}
+        rows = score(codes, images.y_test, y_probe, study.scoring, known)
+        if rows:
+            record["scores"] += rows
+            facts = describe(codes)
+            record["facts"] = [fact for fact in record["facts"] if _at(fact) != _at(facts)] + [facts]
+            record["seconds"]["evaluation"] += time.perf_counter() - started
+            file.save(record)
+        _keep(file.work, codes)
+
+    wanted = {run.epochs, *(epoch for epoch in study.eval_epochs if run.epochs and epoch < run.epochs)}
+    if record["complete"]:
+        for codes in _kept(file.work, wanted):
+            report(codes)
+        return
+    started = time.perf_counter()
+    before = record["seconds"]["evaluation"]
+    done = {row["epoch"] for row in record["scores"] if row["method"] == run.method and row["clustering"] == "linear"}
+    try:
+        result = execute(run, images, file.work, epochs=study.eval_epochs, done=done, supervisor_rows=supervisor_rows,
+                         report=report, tick=bar.tick)  # fmt: skip
+    except FloatingPointError as error:  # a training that diverged is a result
+        result = {"history": {}, "settings": {}, "failed": str(error)}
+    evaluation = record["seconds"]["evaluation"] - before
+    spent = result["history"].get("seconds")
+    record["seconds"]["training"] = spent[-1] if spent else time.perf_counter() - started - evaluation
+    record |= result | {"complete": True}
+    file.save(record)
+    shutil.rmtree(file.work / "checkpoint", ignore_errors=True)
+
+
+def _at(fact: dict[str, Any]) -> tuple[str, int | None]:
+    return fact["method"], fact["epoch"]
+
+
+def _keep(work: Path, codes: Codes) -> None:
+    """Keep narrow codes: for figures, and for clusterings that are asked for later."""
+    if codes.test.shape[1] > 100:
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    path = work / f"codes-{codes.label}-{codes.epoch or 0}.npz"
+    if not path.is_file():
+        np.savez_compressed(path.with_suffix(".tmp.npz"), test=codes.test, probe=codes.probe, memberships=codes.memberships)
+        path.with_suffix(".tmp.npz").replace(path)
+
+
+def _kept(work: Path, epochs: set[int | None]) -> Iterator[Codes]:
+    for path in sorted(work.glob("codes-*.npz")):
+        if path.name.endswith(".tmp.npz"):
+            continue
+        label, _, epoch = path.stem.removeprefix("codes-").rpartition("-")
+        if (int(epoch) or None) not in epochs:
+            continue
+        with np.load(path) as arrays:
+            yield Codes(label, int(epoch) or None, arrays["test"], arrays["probe"], bool(arrays["memberships"]))

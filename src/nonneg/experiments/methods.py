@@ -1,0 +1,221 @@
+"""The methods of the DDNMF paper's comparison, each as a function from a run to codes.
+
+``raw``          the pixels
+``nmf``          W of a shallow NMF of the pixels
+``ae1-relu``     bottleneck of an autoencoder with DDNMF's layers, ReLU throughout: the paper's AE1
+``ae1-linear``   the same with a linear bottleneck: the stronger comparison
+``dae1-relu``, ``dae1-linear``  the same, trained to remove the noise (noisy images in, clean ones as targets)
+``ae2``          last encoder layer of an autoencoder without bottleneck; gives the rows of ``ae2+nmf`` too
+``ddnmf``        H of DDNMF
+
+Noise: with a noise level, ``ae1-*`` and ``ae2`` know the noisy images only. DDNMF's student and ``dae1-*`` see noisy
+images and are taught with clean ones, as the paper's figure 1 has it. All are scored on noisy test images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nonneg.experiments.evaluate import Codes
+from nonneg.experiments.images import Images, corrupt
+from nonneg.experiments.record import Run
+
+__all__ = ["DEEP", "METHODS", "TRAINING", "execute", "training_of"]
+
+METHODS = ("raw", "nmf", "ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear", "ae2", "ddnmf")
+DEEP = tuple(method for method in METHODS if method not in ("raw", "nmf"))
+
+#: What an autoencoder takes over from a profile: how it is trained, not what is trained.
+TRAINING = ("batch_size", "learning_rate", "schedule", "optimizer", "precision")
+
+Report = Callable[[Codes], None]
+Tick = Callable[[int], None]
+
+
+def training_of(run: Run) -> dict[str, Any]:
+    """Return how a deep run is trained: the profile's values, with the run's own options over them."""
+    from nonneg.deep.profiles import PROFILES
+
+    profile = PROFILES[run.profile or "paper"]
+    return {name: dict(run.options).get(name, profile[name]) for name in TRAINING}
+
+
+def execute(
+    run: Run,
+    images: Images,
+    work: Path,
+    *,
+    epochs: tuple[int, ...] = (),
+    done: set[int | None] | None = None,
+    supervisor_rows: bool = False,
+    report: Report,
+    tick: Tick,
+) -> dict[str, Any]:
+    """Train what a run says and report codes at the epochs asked for.
+
+    Parameters
+    ----------
+    run : Run
+        What to train.
+    images : Images
+        On what: clean; noise is added here.
+    work : Path
+        Folder for checkpoint, model and parts.
+    epochs : tuple of int
+        Epochs, below `run.epochs`, after which codes are reported too. Ignored under a learning rate that decays,
+        where a training that ends earlier is another training.
+    done : set of int or None
+        Epochs whose codes are not needed any more.
+    supervisor_rows : bool
+        Report the codes of DDNMF's supervisor as those of ``ae2``. With ``stop_gradient`` and clean images it is
+        an AE2: no loss but its own reaches it.
+    report : callable
+        Gets `Codes`.
+    tick : callable
+        Gets the number of epochs done.
+
+    Returns
+    -------
+    dict
+        `history` (name → list) of deep methods, and `settings`, the value in force of each parameter.
+    """
+    kind, level = run.noise, run.noise_level
+    test = corrupt(images.test, kind, level, top=images.top, seed=20_001)
+    taught = run.method == "ddnmf" or run.method.startswith("dae1")
+    train = images.train if taught else corrupt(images.train, kind, level, top=images.top, seed=10_001)
+    # the classifier is trained on what the test images look like, also for methods that were taught with clean ones
+    probe = corrupt(images.train[images.probe], kind, level, top=images.top, seed=30_001)
+    if run.method == "raw":
+        report(Codes("raw", None, test, probe))
+        return {"history": {}, "settings": {}}
+    if run.method == "nmf":
+        from nonneg.models.nmf import NMF
+
+        model = NMF(run.n_components, random_state=run.seed, **dict(run.options)).fit(train)
+        np.save(_made(work) / "parts.npy", model.parts().astype(np.float32))
+        report(Codes("nmf", None, model.transform(test), model.transform(probe), memberships=True))
+        return {"history": {}, "settings": {"iterations": int(model.n_iter_)}}
+    return _deep(run, train, test, probe, work, epochs, done or set(), supervisor_rows, report, tick)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _deep(
+    run: Run,
+    train: NDArray,
+    test: NDArray,
+    probe: NDArray,
+    work: Path,
+    epochs: tuple[int, ...],
+    done: set[int | None],
+    supervisor_rows: bool,
+    report: Report,
+    tick: Tick,
+) -> dict[str, Any]:
+    """Train in stages that end at the epochs asked for; a checkpoint carries weights and moments across."""
+    last = run.epochs or 1
+    constant = training_of(run)["schedule"] == "constant"
+    stages = sorted({epoch for epoch in epochs if constant and epoch < last} | {last})
+    model: Any = None
+    for stage in stages:
+        if stage in done and stage != last:
+            continue
+        model = _estimator(run, stage, work / "checkpoint", tick)
+        model.fit(train)
+        if model.n_iter_ != stage:  # the checkpoint is past this epoch: its weights are gone
+            continue
+        _report_codes(run, model, stage, train, test, probe, supervisor_rows, stage == last, report)
+    np.save(_made(work) / "parts.npy", model.parts().astype(np.float32))
+    model.checkpoint, model.verbose = None, 0  # of this study, not of the model
+    model.save(work / "model.nonneg")
+    history = {name: [float(f"{value:.6g}") for value in values] for name, values in model.history_.items()}
+    settings = {name: value for name, value in model.profile_.items() if name != "hidden"}
+    return {"history": history, "settings": settings | {"dead_units": int(model.n_dead_units_)}}
+
+
+def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:
+    """Return the unfitted estimator of a deep run."""
+    from nonneg.deep import DDNMF, Autoencoder
+
+    common: dict[str, Any] = {
+        "hidden": run.hidden,
+        "max_epochs": epochs,
+        "random_state": run.seed,
+        "checkpoint": _made(checkpoint),
+        "verbose": lambda record: tick(int(record["epoch"])),
+    }
+    options = dict(run.options)
+    if run.method == "ddnmf":
+        if run.noise is not None:
+            options |= {"noise": run.noise, "noise_level": run.noise_level}
+        return DDNMF(run.n_components, profile=run.profile or "paper", **common, **options)
+    common |= training_of(run)
+    if run.method == "ae2":
+        return Autoencoder(None, **common)
+    kind, activation = run.method.split("-")
+    if kind == "dae1" and run.noise is not None:
+        common |= {"noise": run.noise, "noise_level": run.noise_level, "noise_redraw": False}
+    return Autoencoder(run.n_components, activation=activation, **common)
+
+
+def _report_codes(
+    run: Run,
+    model: Any,
+    epoch: int,
+    train: NDArray,
+    test: NDArray,
+    probe: NDArray,
+    supervisor_rows: bool,
+    is_last: bool,
+    report: Report,
+) -> None:
+    if run.method != "ae2":
+        memberships = run.method == "ddnmf" or run.method.endswith("relu")
+        report(
+            Codes(run.method, epoch, model.transform(test), model.transform(probe), memberships=memberships)
+        )
+    # wide codes take minutes to cluster, and an AE2 of few epochs interests nobody
+    if not is_last and epoch < 30:
+        return
+    if run.method == "ae2":
+        _report_wide(run, epoch, model.transform, train, test, probe, report)
+    elif run.method == "ddnmf" and supervisor_rows and run.noise is None and model.profile_["stop_gradient"]:
+        _report_wide(run, epoch, lambda X: _supervisor_codes(model, X), train, test, probe, report)
+
+
+def _report_wide(
+    run: Run,
+    epoch: int,
+    encode: Callable[[NDArray], NDArray],
+    train: NDArray,
+    test: NDArray,
+    probe: NDArray,
+    report: Report,
+) -> None:
+    """Report AE2's code, and W of a shallow NMF of it (fitted to the codes of all training images)."""
+    from nonneg.models.nmf import NMF
+
+    code_test, code_probe = encode(test), encode(probe)
+    report(Codes("ae2", epoch, code_test, code_probe))
+    nmf = NMF(run.n_components, random_state=run.seed).fit(encode(train))
+    report(Codes("ae2+nmf", epoch, nmf.transform(code_test), nmf.transform(code_probe), memberships=True))
+
+
+def _supervisor_codes(model: Any, X: NDArray) -> NDArray[np.float32]:
+    """Return the last encoder layer of DDNMF's supervisor for clean images, (n, hidden[-1])."""
+    import torch
+
+    blocks = []
+    with torch.inference_mode():
+        for start in range(0, len(X), 1024):
+            x = torch.from_numpy(X[start : start + 1024].astype(np.float32) / model.scale_)
+            blocks.append(model.supervisor_.encoder(x)[-1].float().numpy())
+    return np.concatenate(blocks)

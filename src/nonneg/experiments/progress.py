@@ -1,0 +1,61 @@
+"""A live bar on stderr, where stderr is a terminal; silence elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+__all__ = ["Bar"]
+
+
+class Bar:
+    """How much of a study is done, in epochs.
+
+    Parameters
+    ----------
+    total : int
+        Epochs of all runs (a run without epochs counts as one).
+    shown : bool, optional
+        Draw it; None: where stderr is a terminal.
+    """
+
+    def __init__(self, total: int, shown: bool | None = None) -> None:
+        self.total = total
+        self.shown = sys.stderr.isatty() if shown is None else shown
+        self.before = 0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Bar:
+        if self.shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+            from rich.progress import TimeRemainingColumn as Left
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Left())
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=self.total)
+        return self
+
+    def say(self, text: str) -> None:
+        """Name what is going on."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=text)
+
+    def tick(self, epoch: int) -> None:
+        """Epochs done of the run under way."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.before + epoch)
+
+    def done(self, epochs: int) -> None:
+        """Close a run."""
+        self.before += epochs
+        self.tick(0)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()

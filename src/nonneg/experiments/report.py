@@ -1,0 +1,168 @@
+"""Tables, figures and the sidecar of the DDNMF study, from the run files of a folder."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nonneg.experiments import tables
+from nonneg.experiments.record import environment, load_all, write_json
+from nonneg.experiments.tables import Selection, Table
+
+if TYPE_CHECKING:
+    from nonneg.experiments.ddnmf import Study
+
+__all__ = ["Result", "assemble"]
+
+#: The paper's numbers for its tables; the small digits stand in for MNIST.
+TABLE_OF = {"digits": "table1", "mnist": "table1", "fashion-mnist": "table2"}
+TITLE = {"digits": "the digits of scikit-learn", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a study has written.
+
+    Attributes
+    ----------
+    files : list of str
+        Names in the study's folder.
+    rows : list of dict
+        Of all tables.
+    text : str
+        The main tables, as Markdown with captions.
+    """
+
+    files: list[str]
+    rows: list[dict[str, Any]]
+    text: str
+
+
+def assemble(studies: Sequence[Study], out: Path, *, draw: bool = True) -> Result:
+    """Write every table and figure that the runs in a folder allow.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+        One a data set: they say which epochs, layers and noise to show.
+    out : Path
+        The folder.
+    draw : bool, default=True
+        Figures too.
+    """
+    records = list(load_all(out))
+    found: list[Table] = []
+    for study in studies:
+        found += [table for table in (_clean(study, records), _epochs(study, records)) if table is not None]
+    noise = _noise(studies, records)
+    found += [noise] if noise is not None else []
+    files = [name for table in found for name in tables.write(table, out)]
+    if draw:
+        from nonneg.experiments import figures
+
+        files += figures.draw_all(studies, records, out)
+    write_json(out / "study.json", _sidecar(studies, records))
+    main = [table for table in found if table.name in TABLE_OF.values()] or found
+    text = "\n\n".join(f"{table.caption}\n\n{table.text}" for table in main)
+    return Result([*files, "study.json"], [row for table in found for row in table.rows], text)
+
+
+def selection(study: Study, *, noise: bool = False, epoch: int | None = None) -> Selection:
+    """Return which runs a study shows."""
+    return Selection(
+        study.dataset,
+        study.hidden,
+        study.noise if noise else None,
+        epoch or (study.noise_epochs if noise else study.epochs),
+        study.n_train,
+        study.n_test,
+    )
+
+
+def _clean(study: Study, records: list[dict[str, Any]]) -> Table | None:
+    rows = tables.rows_of(records, selection(study))
+    if not rows:
+        return None
+    name = TABLE_OF[study.dataset]
+    seeds = sorted({seed for row in rows if row["epoch"] is not None for seed in row["seeds"]})
+    caption = (
+        f"**Table {name[-1]}.** Clustering of {TITLE[study.dataset]}: mean ± standard deviation over "
+        f"{_count(seeds, 'training seed')} × {_count(study.scoring.seeds, 'clustering seed')}. {_how(study)} "
+        f"Deep methods: {study.epochs} epochs. Full covariances of codes wider than 100 columns see their first "
+        "50 principal components."
+    )
+    linear = (
+        f"Accuracy of a linear classifier (logistic regression) on the codes of the same test images, trained on the "
+        f"codes of {'all' if study.dataset == 'digits' else '10,000'} training images:"
+    )
+    text = f"{tables.comparison(rows)}\n\n{linear}\n\n{tables.classifier(rows)}"
+    return Table(name, caption, rows, text)
+
+
+def _epochs(study: Study, records: list[dict[str, Any]]) -> Table | None:
+    epochs = sorted({row["epoch"] for r in records for row in r["scores"] if row["epoch"] and "noise" not in r["run"]})
+    rows = [row for epoch in epochs for row in tables.rows_of(records, selection(study, epoch=epoch)) if row["epoch"]]
+    if len({row["epoch"] for row in rows}) < 2:
+        return None
+    caption = f"**By epoch.** ACC on {TITLE[study.dataset]}, as in Table {TABLE_OF[study.dataset][-1]}. {_how(study)}"
+    return Table(f"epochs-{study.dataset}", caption, rows, tables.by_epoch(rows))
+
+
+def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Table | None:
+    texts, rows, captions = [], [], []
+    for study in studies:
+        found = tables.rows_of(records, selection(study, noise=True))
+        if not found:
+            continue
+        rows += found
+        texts.append(f"### {TITLE[study.dataset]}\n\n{tables.by_noise(found)}")
+        seeds = sorted({seed for row in found for seed in row["seeds"]})
+        captions.append(
+            f"{TITLE[study.dataset]}: {study.noise} noise, {study.noise_epochs} epochs, {_count(seeds, 'training seed')}."
+        )
+    if not rows:
+        return None
+    caption = (
+        "**Table 3.** DDNMF and AE1 at several noise levels of training and test images. AE1 is trained on the noisy "
+        "images; DDNMF's student sees them too, its supervisor sees clean ones. " + " ".join(captions)
+    )
+    return Table("table3", caption, rows, "\n\n".join(texts))
+
+
+def _count(seeds: Sequence[int], what: str) -> str:
+    return f"{len(seeds)} {what}{'' if len(seeds) == 1 else 's'}"
+
+
+def _how(study: Study) -> str:
+    layers = "-".join(map(str, study.hidden))
+    train = "the training images" if study.n_train is None else f"the first {study.n_train} training images"
+    test = "the test images" if study.n_test is None else f"the first {study.n_test} test images"
+    return f"Trained on {train}, scored on {test}; encoder {layers}-10."
+
+
+def _sidecar(studies: Sequence[Study], records: list[dict[str, Any]]) -> dict[str, Any]:
+    seconds = {
+        kind: round(sum(record["seconds"][kind] for record in records), 1) for kind in ("training", "evaluation")
+    }
+    return {
+        "study": "ddnmf",
+        "datasets": [study.dataset for study in studies],
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "environment": environment(),
+        "environments_of_runs": _distinct(record.get("environment") for record in records),
+        "runs": len(records),
+        "incomplete": sum(not record["complete"] for record in records),
+        "failed": {r["run"]["method"]: r["failed"] for r in records if r.get("failed")},
+        "seconds": seconds,
+    }
+
+
+def _distinct(values: Any) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if value is not None and value not in found:
+            found.append(value)
+    return found

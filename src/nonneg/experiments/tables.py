@@ -1,0 +1,277 @@
+"""Run files to tables: a pure function of what is on disk.
+
+A score's mean and standard deviation are over all pairs of a training seed and a clustering seed. A training with a
+constant learning rate that was scored on the way counts for the epochs it was scored at: it is the same training as one
+that ends there.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nonneg.experiments.record import write_json
+from nonneg.files import atomic_write
+
+__all__ = ["Selection", "Table", "rows_of", "write"]
+
+METRICS = ("ACC", "NMI", "ARI")
+CLUSTERING_NAMES = {
+    "argmax": "argmax",
+    "kmeans": "k-means",
+    "gmm-spherical": "GMM spherical",
+    "gmm-diag": "GMM diagonal",
+    "gmm-full": "GMM full",
+    "umap+gmm": "UMAP + GMM",
+    "spectral": "spectral",
+}
+METHOD_NAMES = {
+    "raw": "pixels",
+    "nmf": "NMF",
+    "ae2": "AE2",
+    "ae2+nmf": "AE2 + NMF",
+    "ae1-relu": "AE1 ReLU",
+    "ae1-linear": "AE1 linear",
+    "dae1-relu": "denoising AE1 ReLU",
+    "dae1-linear": "denoising AE1 linear",
+    "ddnmf": "DDNMF",
+}
+FIELDS = ("dataset", "method", "clustering", "noise", "metric", "mean", "sd", "seeds", "n", "epoch")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs a table is made of.
+
+    Attributes
+    ----------
+    dataset : str
+        Of the images.
+    hidden : tuple of int
+        Layers of the deep methods.
+    noise : str or None
+        Kind of noise; None for clean images.
+    epoch : int
+        After which the deep methods are scored.
+    n_train, n_test : int or None
+        The images used.
+    seeds : tuple of int or None
+        Only these training seeds; None: all that are there.
+    """
+
+    dataset: str
+    hidden: tuple[int, ...]
+    noise: str | None
+    epoch: int
+    n_train: int | None = None
+    n_test: int | None = None
+    seeds: tuple[int, ...] | None = None
+
+
+def rows_of(records: Iterable[dict[str, Any]], selection: Selection) -> list[dict[str, Any]]:
+    """Return one row a method, clustering, noise level and metric, in the order of the methods.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        Run files, complete or not.
+    selection : Selection
+        Which of them.
+
+    Returns
+    -------
+    list of dict
+        `dataset, method, clustering, noise, metric, mean, sd, seeds, n, epoch`; `noise` is the level, `sd` is None
+        for a single value, `epoch` None for methods without epochs.
+    """
+    chosen: dict[tuple[Any, ...], tuple[int, list[float], int | None]] = {}
+    for record in records:
+        run = record["run"]
+        if not _fits(run, selection):
+            continue
+        for row in record["scores"]:
+            if row["epoch"] not in (None, selection.epoch):
+                continue
+            if row["epoch"] is not None and run["epochs"] != row["epoch"] and not _constant(record):
+                continue
+            label = method_label(row["method"], run)
+            key = (label, row["clustering"], run.get("noise_level"), row["metric"], run["seed"])
+            # of two trainings that pass this epoch, the one that ends there
+            if key not in chosen or run.get("epochs", 0) < chosen[key][0]:
+                chosen[key] = (run.get("epochs", 0), row["values"], row["epoch"])
+    groups: dict[tuple[Any, ...], list[tuple[int, list[float], int | None]]] = defaultdict(list)
+    for (label, clustering, level, metric, seed), (_, values, epoch) in chosen.items():
+        groups[label, clustering, level, metric].append((seed, values, epoch))
+    rows = [_row(selection.dataset, key, members) for key, members in groups.items()]
+    return sorted(rows, key=_order)
+
+
+def _constant(record: dict[str, Any]) -> bool:
+    return record.get("settings", {}).get("schedule", "constant") == "constant"
+
+
+def _fits(run: dict[str, Any], selection: Selection) -> bool:
+    if run["dataset"] != selection.dataset or run.get("noise") != selection.noise:
+        return False
+    if "hidden" in run and tuple(run["hidden"]) != selection.hidden:
+        return False
+    if (run.get("n_train"), run.get("n_test")) != (selection.n_train, selection.n_test):
+        return False
+    return selection.seeds is None or run["method"] == "raw" or run["seed"] in selection.seeds
+
+
+def method_label(method: str, run: dict[str, Any]) -> str:
+    """Name a method with what distinguishes it: DDNMF's profile and options, another training of an autoencoder."""
+    name = METHOD_NAMES.get(method, method)
+    options = [f"{key}={value}" for key, value in run.get("options", {}).items()]
+    if method == "ddnmf":
+        return f"{name} ({', '.join([run.get('profile', 'paper'), *options])})"
+    return name
+
+
+def _row(dataset: str, key: tuple[Any, ...], members: list[tuple[int, list[float], int | None]]) -> dict[str, Any]:
+    label, clustering, level, metric = key
+    values = np.array([value for _, found, _ in members for value in found])
+    return {
+        "dataset": dataset,
+        "method": label,
+        "clustering": clustering,
+        "noise": level or 0.0,
+        "metric": metric,
+        "mean": round(float(values.mean()), 4),
+        "sd": round(float(values.std(ddof=1)), 4) if len(values) > 1 else None,
+        "seeds": sorted({seed for seed, _, _ in members}),
+        "n": len(values),
+        "epoch": members[0][2],
+    }
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    names = list(METHOD_NAMES.values())
+    base = row["method"].split(" (")[0]
+    clusterings = [*CLUSTERING_NAMES, "linear"]
+    metrics = (*METRICS, "linear")
+    return (
+        names.index(base) if base in names else len(names),
+        row["method"],
+        row["noise"],
+        clusterings.index(row["clustering"]),
+        metrics.index(row["metric"]),
+    )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is written.
+
+    Attributes
+    ----------
+    name : str
+        File name without its ending.
+    caption : str
+        What, how, with which seeds.
+    rows : list of dict
+        For JSON and CSV.
+    text : str
+        Markdown, without the caption.
+    """
+
+    name: str
+    caption: str
+    rows: list[dict[str, Any]]
+    text: str
+
+
+def write(table: Table, out: Path) -> list[str]:
+    """Write ``<name>.md``, ``.csv`` and ``.json`` and return their names."""
+    with atomic_write(out / f"{table.name}.md", "w") as file:
+        file.write(f"{table.caption}\n\n{table.text}\n")
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for row in table.rows:
+        writer.writerow(row | {"seeds": " ".join(map(str, row["seeds"]))})
+    with atomic_write(out / f"{table.name}.csv", "w") as file:
+        file.write(buffer.getvalue())
+    write_json(out / f"{table.name}.json", table.rows)
+    return [f"{table.name}.{ending}" for ending in ("md", "csv", "json")]
+
+
+def number(row: dict[str, Any] | None) -> str:
+    """Mean ± sd, or a dash."""
+    if row is None:
+        return "–"
+    return f"{row['mean']:.3f}" + ("" if row["sd"] is None else f" ± {row['sd']:.3f}")
+
+
+def markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table with columns of even width."""
+    lines = [list(head), *[list(line) for line in body]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+
+    def drawn(line: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+
+    return "\n".join([drawn(head), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(drawn, body)])
+
+
+def comparison(rows: list[dict[str, Any]]) -> str:
+    """Tables 1 and 2: a line a method and clustering, a column a metric; the best mean of a column is bold."""
+    cells = {(row["method"], row["clustering"], row["metric"]): row for row in rows if row["clustering"] != "linear"}
+    lines = list(dict.fromkeys((method, clustering) for method, clustering, _ in cells))
+    best = {metric: max((r["mean"] for key, r in cells.items() if key[2] == metric), default=0) for metric in METRICS}
+    body = []
+    for method, clustering in lines:
+        found = [cells.get((method, clustering, metric)) for metric in METRICS]
+        texts = [
+            f"**{number(row)}**" if row is not None and row["mean"] == best[metric] else number(row)
+            for row, metric in zip(found, METRICS, strict=True)
+        ]
+        body.append([method, CLUSTERING_NAMES[clustering], *texts])
+    return markdown(["method", "clustering", *METRICS], body)
+
+
+def by_noise(rows: list[dict[str, Any]]) -> str:
+    """Table 3: for each metric a line a method and clustering, a column a noise level."""
+    levels = sorted({row["noise"] for row in rows})
+    parts = []
+    for metric in METRICS:
+        cells = {
+            (row["method"], row["clustering"], row["noise"]): row
+            for row in rows
+            if row["metric"] == metric and row["clustering"] != "linear"
+        }
+        lines = sorted(dict.fromkeys(key[:2] for key in cells), key=lambda line: list(CLUSTERING_NAMES).index(line[1]))
+        body = [
+            [method, CLUSTERING_NAMES[clustering], *(number(cells.get((method, clustering, level))) for level in levels)]
+            for method, clustering in lines
+        ]
+        head = ["method", "clustering", *(f"{level:.0%}" for level in levels)]
+        parts.append(f"**{metric}**\n\n{markdown(head, body)}")
+    return "\n\n".join(parts)
+
+
+def by_epoch(rows: list[dict[str, Any]]) -> str:
+    """ACC of each method and clustering at several epochs."""
+    epochs = sorted({row["epoch"] for row in rows if row["epoch"] is not None})
+    cells = {(row["method"], row["clustering"], row["epoch"]): row for row in rows if row["metric"] == "ACC"}
+    lines = list(dict.fromkeys((row["method"], row["clustering"]) for row in rows if row["epoch"] is not None))
+    names = CLUSTERING_NAMES | {"linear": "linear classifier"}
+    body = [
+        [method, names[clustering], *(number(cells.get((method, clustering, epoch))) for epoch in epochs)]
+        for method, clustering in lines
+    ]
+    return markdown(["method", "clustering", *map(str, epochs)], body)
+
+
+def classifier(rows: list[dict[str, Any]]) -> str:
+    """Accuracy of the linear classifier on the codes of each method."""
+    body = [[row["method"], number(row)] for row in rows if row["clustering"] == "linear"]
+    return markdown(["method", "accuracy"], body)
