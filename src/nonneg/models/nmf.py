@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ from ..files import Checkpoint, fingerprint
 from ..init import INITS, initial_components
 from ..losses import as_loss
 from ..solvers.loop import ROW_TOLERANCE, solve
+from ..penalties import combine
 from ..solvers.problem import Problem
+from ..solvers.pull import Pull, build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
 from .base import Factorization, check_n_components
@@ -147,8 +151,13 @@ class NMF(Factorization):
         source.scale, summary = _rescaled(source, summary)
         k = int(self.n_components)
         frozen = _frozen_mask(self.frozen, k, H_init)
-        problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, frozen)
-        solver = choose(self.solver, loss, source)
+        unit = summary.mean or 1.0
+        penalties = build_penalties(
+            self.penalty_W, self.penalty_H, shape=source.shape, k=k, weight=summary.total_weight, beta=loss.beta,
+            unit=unit, rows_weight=_rows_weight(source),
+        )  # fmt: skip
+        problem = Problem(source, loss, unit, summary.total_weight, frozen, penalties or None)
+        solver = choose(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
         best = None
         for attempt in range(int(self.n_init)):
@@ -166,12 +175,21 @@ class NMF(Factorization):
             if H0 is not None:
                 break
         assert best is not None
+        self._row_pull = (
+            None if problem.row_pull is None else _pull_state(problem.row_pull, source.scale**loss.beta)
+        )
+        self._fit_weight = summary.total_weight * unit**loss.beta
         return self._accept(best, source, loss)
 
     def _accept(self, solution: Any, source: Source, loss: Any) -> np.ndarray:
         """Set the attributes, back in the units of X."""
         back = 1.0 / source.scale
-        self.components_ = solution.H * solution.H.dtype.type(back) if back != 1 else solution.H
+        self.components_, W = solution.H, solution.W
+        if back != 1:  # one factor takes the power of two back
+            kind = W.dtype.type(back)
+            self.components_, W = (
+                (self.components_, W * kind) if self._pins_H() else (self.components_ * kind, W)
+            )
         self.n_components_ = len(solution.H)
         self.n_iter_ = solution.n_iter
         self.converged_ = solution.converged
@@ -182,7 +200,16 @@ class NMF(Factorization):
         self.reconstruction_err_ = float(np.sqrt(2 * max(solution.loss * unit, 0)))
         self.labels_ = _memberships(solution.W, solution.H).argmax(axis=1)
         solution.warn(type(self).__name__, float(self.tol))
-        return solution.W
+        return W
+
+    def _pins_H(self) -> bool:
+        """Whether a penalty pins the scale of H, so that W has the unit of X."""
+        return combine(self.penalty_H, "H", "penalty_H").fixes_scale
+
+    def _components_for(self, source: Source) -> np.ndarray:
+        """H in the units of a source."""
+        scale = 1.0 if self._pins_H() else source.scale
+        return (self.components_ * scale).astype(source.float_dtype)
 
     def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
         k, (n, m) = int(self.n_components), source.shape
@@ -190,7 +217,9 @@ class NMF(Factorization):
         H = _start_value("H_init", H_init, (k, m), source)
         if W is not None and H is None:
             raise ValueError("W_init was given without H_init; give both, or H_init alone")
-        return W, None if H is None else (H * source.scale).astype(source.float_dtype)
+        if H is not None and not self._pins_H():
+            H = (H * source.scale).astype(source.float_dtype)
+        return W, H
 
     def _checkpoint(self, source: Source, attempt: int) -> Checkpoint | None:
         if self.checkpoint is None:
@@ -208,19 +237,40 @@ class NMF(Factorization):
         loss = as_loss(self.loss)
         source.scale, summary = _rescaled(source, summary)
         frozen = np.zeros(self.n_components_, bool)
-        return Problem(source, loss, summary.mean or 1.0, summary.total_weight, frozen)
+        problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, frozen)
+        if self._row_pull is not None:
+            problem.row_pull = self._pull_on_rows(source)
+        return problem
+
+    def _pull_on_rows(self, source: Source) -> Pull:
+        """What the fit's penalties ask of new rows, in the units of this source."""
+        kept = combine(self.penalty_W, "W", "penalty_W")
+        rows = [penalty for penalty in kept.penalties if penalty.separable("W") == "rows"]
+        if len(rows) < len(kept.penalties):
+            dropped = ", ".join(repr(p) for p in kept.penalties if p.separable("W") != "rows")
+            warnings.warn(
+                f"transform leaves out what couples rows of W: {dropped}", UserWarning, stacklevel=4
+            )
+        step = kept.keep(rows).rescaled(1.0, self._fit_weight) if self._row_pull["stepped"] else None
+        state = {name: self._row_pull[name] for name in ("linear", "Q", "low", "high")}
+        pull = Pull(**state, step=step).rescaled(source.scale ** as_loss(self.loss).beta)
+        dtype = source.float_dtype
+        return replace(pull, linear=pull.linear.astype(dtype), Q=pull.Q.astype(dtype))
 
     def _transform_source(self, source: Source) -> np.ndarray:
         with np.errstate(over="ignore"):
             problem = self._problem(source, source.summary())
-        H = (self.components_ * source.scale).astype(source.float_dtype)
+        W = self._rows(problem, source)
+        return W * W.dtype.type(1 / source.scale) if source.scale != 1 and self._pins_H() else W
+
+    def _rows(self, problem: Problem, source: Source) -> np.ndarray:
+        H = self._components_for(source)
         with workers(len(source.bounds())) as pool:
             return solve_rows(problem, H, ROW_TOLERANCE[H.dtype], pool)
 
     def _score_source(self, source: Source, summary: Summary) -> float:
         problem = self._problem(source, summary)
-        W = self._transform_source(source)
-        H = (self.components_ * source.scale).astype(source.float_dtype)
+        W, H = self._rows(problem, source), self._components_for(source)
         loss = sum(problem.loss.value(block, W[block.rows], H) for block in source.blocks())
         return -loss * (1 / source.scale) ** problem.loss.beta / summary.total_weight
 
@@ -253,6 +303,18 @@ def _memberships(W: np.ndarray, H: np.ndarray) -> np.ndarray:
     total = shares.sum(axis=1, keepdims=True)
     flat = np.full_like(shares, 1 / W.shape[1])
     return np.divide(shares, total, out=flat, where=total > 0)
+
+
+def _pull_state(pull: Pull, scale: float) -> dict[str, Any]:
+    """The cell-wise part of a pull in the units of the data, as numbers and arrays."""
+    plain = replace(pull, step=None).rescaled(1 / scale)
+    state = {"linear": plain.linear, "Q": plain.Q, "low": plain.low, "high": plain.high}
+    return {**state, "stepped": pull.step is not None}
+
+
+def _rows_weight(source: Source) -> float:
+    weights = source.row_weights
+    return float(source.shape[0] if weights is None else weights.sum(dtype=np.float64))
 
 
 def _rescaled(source: Source, summary: Summary) -> tuple[float, Summary]:

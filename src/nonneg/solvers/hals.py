@@ -3,98 +3,35 @@
 One pass over the rows an iteration. For every block: P = X Hᵀ, a few sweeps of coordinate descent over W
 (Cichocki and Phan 2009; several sweeps for each data product: Gillis and Glineur 2012), then A += Wᵀ S W and
 B += Wᵀ S X while the block is in cache; after the pass the same sweeps over H from A and B. Both factors are
-extrapolated, V + μ (V − V_before) clipped at 0, as by Ang and Gillis (2019); when the objective would rise the
-iterate is thrown away and the search goes on from the last accepted one without momentum, so accepted iterates
-are monotone.
+extrapolated, V + μ (V − V_before) put back into their sets, as by Ang and Gillis (2019); when the objective would
+rise the iterate is thrown away and the search goes on from the last accepted one without momentum, so accepted
+iterates are monotone.
+
+Penalties that are sums over cells, or quadratic in the components, are exact within the sweeps; proximal and
+smooth ones are met by proximal gradient steps in place of the sweeps (`quadratic.py` has both).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ..data.block import Block
 from ..data.threads import Workers
+from .gram import GramStats, data_product, gram_loss, gram_stats, squared_norm
 from .kkt import Residual, balance
 from .problem import Fixed, Problem
+from .quadratic import columns_step, rows_step
 from .step import Record, Solver, State
 
-__all__ = ["HALS", "GramStats", "data_product", "gram_loss", "gram_stats", "solve_for_H"]
+__all__ = ["HALS"]
 
 MOMENTUM = 0.5
 GROWTH, CEILING_GROWTH, DECAY = 1.05, 1.01, 1.5
 
 
-@dataclass
-class GramStats:
-    """What H needs to know of some rows for the Frobenius loss: A = Wᵀ S W (k, k) and B = Wᵀ S X (k, m)."""
-
-    A: np.ndarray
-    B: np.ndarray
-
-    def __add__(self, other: GramStats) -> GramStats:
-        self.A += other.A
-        self.B += other.B
-        return self
-
-
-def data_product(block: Block, fixed: Fixed) -> np.ndarray:
-    """P = X Hᵀ of a block, (b, k)."""
-    if not block.is_sparse:
-        return block.X @ fixed.rows.T
-    from ..kernels.sampled import csr_dot
-
-    P = np.empty((block.X.shape[0], fixed.rows.shape[0]), block.X.dtype)
-    csr_dot(block.X.data, block.X.indices, block.X.indptr, fixed.columns, P)
-    return P
-
-
-def gram_stats(block: Block, W: np.ndarray) -> GramStats:
-    """A and B of a block."""
-    weighted = W if block.row_weights is None else W * block.row_weights[:, None]
-    if not block.is_sparse:
-        return GramStats(weighted.T @ W, weighted.T @ block.X)
-    from ..kernels.sampled import csr_add_outer
-
-    Bt = np.zeros((block.X.shape[1], W.shape[1]), W.dtype)
-    csr_add_outer(block.X.data, block.X.indices, block.X.indptr, weighted, Bt)
-    return GramStats(weighted.T @ W, Bt.T)
-
-
-def squared_norm(block: Block) -> float:
-    """Σ s_i ‖x_i‖² of a block."""
-    if block.row_weights is not None:
-        rows = (
-            np.asarray(block.X.multiply(block.X).sum(axis=1)).ravel()
-            if block.is_sparse
-            else np.einsum("ij,ij->i", block.X, block.X)
-        )
-        return float(np.dot(rows.astype(np.float64), block.row_weights))
-    values = (block.X.data if block.is_sparse else block.X).ravel()
-    return float(np.dot(values, values))
-
-
-def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:
-    """½‖X − WH‖² = ½ (‖X‖² − 2 ⟨B, H⟩ + ⟨A, H Hᵀ⟩), summed in float64."""
-    H64 = H.astype(np.float64)
-    cross = float(np.einsum("ij,ij->", stats.B.astype(np.float64), H64))
-    return 0.5 * (xx - 2 * cross + float(np.einsum("ij,ij->", stats.A.astype(np.float64), H64 @ H64.T)))
-
-
-def solve_for_H(H: np.ndarray, stats: GramStats, sweeps: int, frozen: np.ndarray) -> None:
-    """Sweep over the free rows of H in place."""
-    from ..kernels.hals import sweep_columns
-
-    sweep_columns(
-        H, np.ascontiguousarray(stats.A), np.ascontiguousarray(stats.B), 0.0, np.inf, sweeps, frozen
-    )
-
-
 class HALS(Solver):
     """See the module.
 
-    ``extra`` holds the last accepted factors, and ``[momentum, ceiling, objective, ‖X‖²]``.
+    ``extra`` holds the last accepted factors, and ``[momentum, its ceiling, objective, ‖X‖²]``.
     """
 
     name = "hals"
@@ -112,69 +49,87 @@ class HALS(Solver):
         }
 
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
-        """One pass; a rejected one is followed by a plain one, so every call accepts an iterate."""
-        from ..kernels.hals import kkt_columns
+        """One pass; a rejected one is followed by a plain one, so that every call accepts an iterate."""
+        record, accepted = self._try(problem, state, pool, plain=False)
+        if not accepted:
+            scalars = state.extra["scalars"]
+            scalars[:2] = scalars[0] / DECAY, scalars[0]
+            state.W[...] = state.extra["W"]
+            state.H = state.extra["H"].copy()
+            record, _ = self._try(problem, state, pool, plain=True)
+        return record
 
+    def _try(self, problem: Problem, state: State, pool: Workers, *, plain: bool) -> tuple[Record, bool]:
         momentum, ceiling, best, xx = state.extra["scalars"]
-        accepted_W, accepted_H = state.extra["W"], state.extra["H"]
-        for push in (momentum, 0.0):
-            H_before = state.H
-            stats, residual, moved = self._pass(problem, state, accepted_W, push, pool)
-            d = balance(accepted_W, H_before, problem.unit)
-            to_H = (1 / (problem.unit * d)).astype(H_before.dtype)
-            violation, scale = kkt_columns(H_before, stats.A, stats.B, to_H, 0.0, np.inf, problem.frozen)
-            per = problem.unit**-2
-            residual |= Residual(violation * per, scale * per)
-            H = H_before.copy()
-            solve_for_H(H, stats, self.sweeps, problem.frozen)
-            loss = gram_loss(xx, stats, H)
-            if loss <= best or push == 0.0:
-                break
-            # the momentum carried too far: back to the last accepted point, without momentum
-            ceiling, momentum = momentum, momentum / DECAY
-            state.W[...] = accepted_W
-            state.H = accepted_H.copy()
-        else:
-            raise AssertionError("unreachable")
-        change = float(np.sqrt(moved) / max(np.linalg.norm(state.W), np.finfo(float).tiny))
-        accepted_W[...] = state.W
-        pushed = H + momentum * (H - accepted_H)
+        last_W, last_H = state.extra["W"], state.extra["H"]
+        push = 0.0 if plain or not np.isfinite(best) else momentum
+        stats, residual, moved = self._rows(problem, state, last_W, push, pool)
+        sums, squares = stats.sums, np.diag(stats.A).astype(np.float64)
+        pull = problem.penalties.on_H(state.H, sums, squares) if problem.penalties else None
+        d = balance(last_W, state.H, problem.unit)
+        H, of_columns = columns_step(state.H, stats, pull, problem, d, self.sweeps)
+        objective = gram_loss(xx, stats, H)
+        if problem.penalties:
+            objective += problem.penalties.value(state.W, H, sums, squares)
+        change = float(np.sqrt(moved) / max(float(np.linalg.norm(state.W)), np.finfo(float).tiny))
+        record = Record(objective, (residual | of_columns).relative, change)
+        if objective > best and not plain:
+            return record, False
+        pushed = H + H.dtype.type(momentum) * (H - last_H)
         pushed[problem.frozen] = H[problem.frozen]
+        state.H = _back_into_set(pushed, pull)
+        state.H[problem.frozen] = H[problem.frozen]
         state.extra["H"] = H
-        state.H = np.maximum(pushed, 0).astype(H.dtype)
+        last_W[...] = state.W
         ceiling = min(1.0, CEILING_GROWTH * ceiling)
-        state.extra["scalars"] = np.array([min(ceiling, GROWTH * momentum), ceiling, min(loss, best), xx])
-        return Record(loss, residual.relative, change)
+        state.extra["scalars"] = np.array([min(ceiling, GROWTH * momentum), ceiling, objective, xx])
+        return record, True
 
-    def _pass(
-        self, problem: Problem, state: State, before: np.ndarray, push: float, pool: Workers
+    def _rows(
+        self, problem: Problem, state: State, last: np.ndarray, push: float, pool: Workers
     ) -> tuple[GramStats, Residual, float]:
-        from ..kernels.hals import kkt_rows, sweep_rows
-
-        fixed = Fixed(rows=state.H)
-        G = fixed.gram
-        W = state.W
+        """Move W, extrapolate it by ``push``, and sum what H needs."""
+        fixed, W = Fixed(rows=state.H), state.W
+        fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
+        pull = problem.penalties.on_W(W, state.H) if problem.penalties else None
         d = balance(W, state.H, problem.unit).astype(W.dtype)
-        per = problem.unit**-2
+        bounds = problem.source.bounds()
 
-        def work(cut: tuple[int, int]) -> tuple[GramStats, Residual, float]:
-            block = problem.source.block(*cut)
-            mine, old = W[block.rows], before[block.rows]
-            P = data_product(block, fixed)
-            sweep_rows(mine, G, P, 0.0, np.inf, self.sweeps)
-            violation, scale = kkt_rows(mine, G, P, d, 0.0, np.inf)
+        def move(mine: np.ndarray, old: np.ndarray, P: np.ndarray) -> tuple[Residual, float]:
+            residual = rows_step(mine, fixed.gram, P, pull, problem, d, self.sweeps)
             gap = mine - old
             moved = float(np.einsum("ij,ij->", gap, gap, dtype=np.float64))
             if push:
-                gap *= mine.dtype.type(push)
-                mine += gap
-                np.maximum(mine, 0, out=mine)
-            return gram_stats(block, mine), Residual(violation * per, scale * per), moved
+                mine += mine.dtype.type(push) * gap
+                mine[...] = _back_into_set(mine, pull)
+            return residual, moved
 
-        stats, residual, moved = None, Residual(), 0.0
-        for found, of_rows, distance in pool.map(work, problem.source.bounds()):
-            stats = found if stats is None else stats + found
+        residual, moved = Residual(), 0.0
+        whole = problem.penalties is not None and problem.penalties.whole_W
+        if whole:  # the penalty couples rows: all of W moves at once
+            parts = pool.map(lambda cut: data_product(problem.source.block(*cut), fixed), bounds)
+            residual, moved = move(W, last, np.concatenate(list(parts)))
+
+        def work(cut: tuple[int, int]) -> tuple[GramStats, Residual, float]:
+            block = problem.source.block(*cut)
+            mine = W[block.rows]
+            if whole:
+                return gram_stats(block, mine), residual, 0.0
+            found = move(mine, last[block.rows], data_product(block, fixed))
+            return gram_stats(block, mine), *found
+
+        stats = None
+        for of_block, of_rows, distance in pool.map(work, bounds):
+            stats = of_block if stats is None else stats + of_block
             residual, moved = residual | of_rows, moved + distance
         assert stats is not None
-        stats.B = np.ascontiguousarray(stats.B)
         return stats, residual, moved
+
+
+def _back_into_set(V: np.ndarray, pull: object) -> np.ndarray:
+    """Project an extrapolated factor onto what it must satisfy."""
+    if pull is None:
+        return np.maximum(V, 0, out=V)
+    if pull.step is not None:  # type: ignore[attr-defined]
+        return pull.step.prox(V, 0.0)  # type: ignore[attr-defined]
+    return np.clip(V, pull.low, pull.high, out=V)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.threads import Workers, workers
 from ..files import Checkpoint
-from .kkt import Residual, balance, residual_of
+from .judge import judge
 from .problem import Problem
 from .rows import solve_rows
 from .solution import History, Solution
@@ -50,10 +50,14 @@ def solve(
         if resumed:
             done, state, past = _from_checkpoint(resumed, history)
         else:
+            H = H.copy()
+            if problem.penalties and problem.penalties.H:
+                free = ~problem.frozen
+                H[free] = problem.penalties.H.prox(H, 0.0)[free]
             if W is None:
                 W = solve_rows(problem, H, row_tol, pool, sweeps=START_SWEEPS)
             done, past = 0, 0.0
-            state = State(W, H.copy())
+            state = State(W, H)
             solver.start(problem, state)
         limit = tol
         while True:
@@ -63,8 +67,7 @@ def solve(
                 first=done + 1, max_iter=max_iter, tol=limit, callback=callback, checkpoint=checkpoint,
             )  # fmt: skip
             final_H = state.extra.get("H", state.H)
-            final_W = solve_rows(problem, final_H, row_tol, pool)
-            kkt, loss = _judge(problem, final_W, final_H, pool)
+            final_W, kkt, loss = _final_pass(problem, state.extra.get("W", state.W), final_H, row_tol, pool)
             if status != "converged" or kkt <= tol:
                 break
             # the exact residual is a little larger than the running one: aim a little lower
@@ -72,6 +75,18 @@ def solve(
     if kkt <= tol:
         status = "converged"
     return Solution(final_W, final_H, loss, kkt, status, done, history)
+
+
+def _final_pass(
+    problem: Problem, W: np.ndarray, H: np.ndarray, row_tol: float, pool: Workers
+) -> tuple[np.ndarray, float, float]:
+    """W as `transform` would find it (unless the user's penalty couples its rows), KKT residual, data loss."""
+    penalties = problem.penalties
+    if penalties:
+        problem.row_pull = penalties.on_new_rows(W, H)
+    if not (penalties and penalties.whole_by_choice):
+        W = solve_rows(problem, H, row_tol, pool)
+    return W, *judge(problem, W, H, pool)
 
 
 class _Clock:
@@ -137,30 +152,6 @@ def iterate(
         if checkpoint is not None and done >= first:
             _save(checkpoint, done, state, history)
     return done, status
-
-
-def _judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tuple[float, float]:
-    """KKT residual and data loss of (W, H), from one pass that any loss can make."""
-    loss = problem.loss
-    d = balance(W, H, problem.unit)
-    per = problem.unit**-loss.beta
-    units = d.astype(W.dtype)
-
-    def work(cut: tuple[int, int]) -> Any:
-        block = problem.source.block(*cut)
-        mine = W[block.rows]
-        negative, positive = loss.row_terms(block, mine, H)
-        return loss.stats(block, mine, H), residual_of(mine, negative, positive, units, per)
-
-    stats, residual = None, Residual()
-    for found, of_rows in pool.map(work, problem.source.bounds()):
-        stats = found if stats is None else stats + found
-        residual |= of_rows
-    assert stats is not None
-    free = ~problem.frozen
-    to_H = (1 / (problem.unit * d[free]))[:, None].astype(H.dtype)
-    residual |= residual_of(H[free], stats.negative[free], stats.positive[free], to_H, per)
-    return residual.relative, stats.loss
 
 
 def _save(checkpoint: Checkpoint, done: int, state: State, history: History) -> None:

@@ -6,13 +6,14 @@ that X → cX gives H → cH and the same W.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..data import Source
+from .pull import Penalties, Pull
 
 __all__ = ["Fixed", "Problem"]
 
@@ -64,7 +65,10 @@ class Problem:
         Sum of the weights of the observed cells.
     frozen : ndarray of bool, shape (k,)
         Components whose row of H stays as it is.
-    penalty_W, penalty_H : combined penalties or None
+    penalties : Penalties or None
+        Of both factors, in the units of the summed loss.
+    row_pull : Pull or None
+        What `transform` minimises beside the loss of a row; fixed by a fit. None: whatever ``penalties`` say.
     """
 
     source: Source
@@ -72,9 +76,8 @@ class Problem:
     unit: float
     total_weight: float
     frozen: np.ndarray
-    penalty_W: Any = None
-    penalty_H: Any = None
-    notes: list[str] = field(default_factory=list)
+    penalties: Penalties | None = None
+    row_pull: Pull | None = None
 
     @property
     def k(self) -> int:

@@ -10,9 +10,12 @@ import numpy as np
 
 from ..data.block import Block
 from ..data.threads import Workers
-from .hals import data_product
+from ..penalties import Combined
+from .gram import data_product
 from .mu import multiply
 from .problem import Fixed, Problem
+from .pull import Pull
+from .quadratic import curvature, proximal_step
 
 __all__ = ["solve_rows"]
 
@@ -28,50 +31,71 @@ def solve_rows(
     -------
     W : ndarray of shape (n, k)
     """
-    fixed = Fixed(rows=H)
+    fixed, pull = Fixed(rows=H), problem.row_pull
     fixed.columns, fixed.gram, fixed.sums  # noqa: B018 - made once, before the threads ask for them
     W = np.empty((problem.source.shape[0], H.shape[0]), H.dtype)
 
     def work(cut: tuple[int, int]) -> None:
         block = problem.source.block(*cut)
-        W[block.rows] = _solve_block(problem, block, fixed, tol, sweeps)
+        W[block.rows] = _solve_block(problem, block, fixed, pull, tol, sweeps)
 
     for _ in pool.map(work, problem.source.bounds()):
         pass
     return W
 
 
-def _solve_block(problem: Problem, block: Block, fixed: Fixed, tol: float, sweeps: int) -> np.ndarray:
+def _solve_block(
+    problem: Problem, block: Block, fixed: Fixed, pull: Pull | None, tol: float, sweeps: int
+) -> np.ndarray:
     if problem.loss.beta == 2 and not block.is_masked:
-        return _least_squares(block, fixed, tol, sweeps)
+        P = data_product(block, fixed)
+        if pull is not None and pull.step is not None:
+            return _proximal(fixed.gram, P, pull.step, tol, sweeps)
+        if pull is not None:
+            return _least_squares(fixed.gram + pull.Q, P - pull.linear, pull.low, pull.high, tol, sweeps)
+        return _least_squares(fixed.gram, P, 0.0, np.inf, tol, sweeps)
     return _multiplicative(problem, block, fixed, tol, sweeps)
 
 
-def _least_squares(block: Block, fixed: Fixed, tol: float, sweeps: int) -> np.ndarray:
+def _least_squares(
+    G: np.ndarray, P: np.ndarray, low: float, high: float, tol: float, sweeps: int
+) -> np.ndarray:
     """Coordinate descent to tolerance; rows it leaves above tolerance are finished by pivoting."""
     from ..kernels.hals import solve_rows as descend
 
-    P = data_product(block, fixed)
-    W = _cold_least_squares(fixed, P)
+    W = np.clip(_unconstrained(G, P), low, high)
     residual = np.empty(len(W), W.dtype)
-    descend(W, fixed.gram, P, 0.0, np.inf, sweeps, tol, residual)
+    descend(W, G, P, low, high, sweeps, tol, residual)
     late = np.flatnonzero(~(residual <= tol))
-    if late.size and sweeps == MAX_SWEEPS:
+    if late.size and sweeps == MAX_SWEEPS and low == 0 and high == np.inf:
         from ..kernels import bpp
 
         rest = W[late]
-        bpp.solve(fixed.gram, np.ascontiguousarray(P[late]), rest, 50 * fixed.gram.shape[0])
+        bpp.solve(G, np.ascontiguousarray(P[late]), rest, 50 * len(G))
         W[late] = rest
     return W
 
 
-def _cold_least_squares(fixed: Fixed, P: np.ndarray) -> np.ndarray:
-    """max(0, P G⁻¹), the clipped unconstrained answer (G with a small ridge where it is singular)."""
-    G = fixed.gram.astype(np.float64)
+def _unconstrained(G: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """P G⁻¹, the answer without bounds (with a small ridge, because G may be singular)."""
     k = len(G)
-    ridge = max(float(np.trace(G)) / k, np.finfo(np.float64).tiny) * 1e-6
-    inverse = np.linalg.inv(G + ridge * np.eye(k)).astype(P.dtype)
-    return np.ascontiguousarray(np.maximum(P @ inverse, 0))
+    ridge = max(float(np.trace(G, dtype=np.float64)) / k, np.finfo(np.float64).tiny) * 1e-6
+    return P @ np.linalg.inv(G.astype(np.float64) + ridge * np.eye(k)).astype(P.dtype)
+
+
+def _proximal(G: np.ndarray, P: np.ndarray, penalty: Combined, tol: float, steps: int) -> np.ndarray:
+    """Proximal gradient steps; a row stops when a step no longer moves it."""
+    W = penalty.prox(_unconstrained(G, P), 0.0)
+    L = curvature(G, penalty, W)
+    going = np.arange(len(W))
+    for _ in range(steps):
+        old = W[going]
+        new = proximal_step(old, old @ G - P[going], penalty, L)
+        W[going] = new
+        going = going[np.abs(new - old).max(axis=1) > 0.1 * tol * np.abs(new).max(axis=1)]
+        if not going.size:
+            break
+    return W
 
 
 def _multiplicative(problem: Problem, block: Block, fixed: Fixed, tol: float, sweeps: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from ..data import Source
 from ..exceptions import IncompatibleError
 from .hals import HALS
 from .mu import MU
+from .pull import Penalties
 from .step import Solver
 
 __all__ = ["SOLVERS", "choose"]
@@ -16,7 +17,7 @@ SOLVERS = ("hals", "scd", "mu", "anls", "als")
 SPARSE_SWEEPS, DENSE_SWEEPS = 4, 8
 
 
-def choose(name: str, loss: Any, source: Source) -> Solver:
+def choose(name: str, loss: Any, source: Source, penalties: Penalties | None = None) -> Solver:
     """Return the solver for a problem.
 
     Raises

@@ -1,0 +1,70 @@
+"""The Frobenius loss in products: P = X Hᵀ, A = Wᵀ S W, B = Wᵀ S X, and the loss from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.block import Block
+from .problem import Fixed
+
+__all__ = ["GramStats", "data_product", "gram_loss", "gram_stats", "squared_norm"]
+
+
+@dataclass
+class GramStats:
+    """What H needs to know of some rows: A (k, k), B (k, m) and the column sums of S W; addable."""
+
+    A: np.ndarray
+    B: np.ndarray
+    sums: np.ndarray
+
+    def __add__(self, other: GramStats) -> GramStats:
+        self.A += other.A
+        self.B += other.B
+        self.sums += other.sums
+        return self
+
+
+def data_product(block: Block, fixed: Fixed) -> np.ndarray:
+    """P = X Hᵀ of a block, (b, k)."""
+    X = block.X
+    if not block.is_sparse:
+        return X @ fixed.rows.T
+    from ..kernels.sampled import csr_dot
+
+    P = np.empty((X.shape[0], fixed.rows.shape[0]), X.dtype)
+    csr_dot(X.data, X.indices, X.indptr, fixed.columns, P)
+    return P
+
+
+def gram_stats(block: Block, W: np.ndarray) -> GramStats:
+    """A, B and the sums of a block."""
+    X = block.X
+    weighted = W if block.row_weights is None else W * block.row_weights[:, None]
+    sums = weighted.sum(axis=0, dtype=np.float64)
+    if not block.is_sparse:
+        return GramStats(weighted.T @ W, weighted.T @ X, sums)
+    from ..kernels.sampled import csr_add_outer
+
+    Bt = np.zeros((X.shape[1], W.shape[1]), W.dtype)
+    csr_add_outer(X.data, X.indices, X.indptr, weighted, Bt)
+    return GramStats(weighted.T @ W, Bt.T, sums)
+
+
+def squared_norm(block: Block) -> float:
+    """Σ s_i ‖x_i‖² of a block."""
+    X = block.X
+    if block.row_weights is None:
+        values = (X.data if block.is_sparse else X).ravel()
+        return float(np.dot(values, values))
+    rows = X.multiply(X).sum(axis=1) if block.is_sparse else np.einsum("ij,ij->i", X, X)
+    return float(np.dot(np.asarray(rows, np.float64).ravel(), block.row_weights))
+
+
+def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:
+    """½‖X − WH‖² = ½ (‖X‖² − 2 ⟨B, H⟩ + ⟨A, H Hᵀ⟩), summed in float64."""
+    H64 = H.astype(np.float64)
+    cross = float(np.einsum("ij,ij->", stats.B.astype(np.float64), H64))
+    return 0.5 * (xx - 2 * cross + float(np.einsum("ij,ij->", stats.A.astype(np.float64), H64 @ H64.T)))

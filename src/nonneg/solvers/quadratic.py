@@ -1,0 +1,103 @@
+"""One factor moves while the other is fixed, for a quadratic loss: ½ tr(V G Vᵀ) − ⟨P, V⟩ + penalties.
+
+Sweeps of coordinate descent where the penalties are sums over cells or quadratic in the components; proximal
+gradient steps, V ← prox(V − ∇/L, 1/L) with L the curvature of a majoriser, where they are not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..penalties import Combined
+from .gram import GramStats
+from .kkt import Residual
+from .problem import Problem
+from .pull import Pull
+
+__all__ = ["columns_step", "curvature", "proximal_residual", "proximal_step", "rows_step"]
+
+
+def rows_step(
+    W: np.ndarray,
+    G: np.ndarray,
+    P: np.ndarray,
+    pull: Pull | None,
+    problem: Problem,
+    d: np.ndarray,
+    sweeps: int,
+) -> Residual:
+    """Move rows of W in place; return their KKT residual afterwards.
+
+    Parameters
+    ----------
+    W : ndarray of shape (b, k)
+    G, P : ndarray of shapes (k, k) and (b, k)
+        H Hᵀ and X Hᵀ.
+    pull : Pull or None
+    d : ndarray of shape (k,)
+        Balancing scales of the columns of W.
+    sweeps : int
+    """
+    from ..kernels.hals import kkt_rows, sweep_rows
+
+    per = problem.unit**-2
+    if pull is not None and pull.step is not None:
+        assert problem.penalties is not None
+        L = curvature(G, pull.step, W)
+        for _ in range(sweeps):
+            W[...] = proximal_step(W, W @ G - P, pull.step, L)
+        return proximal_residual(W, W @ G - P, P, pull.step, L, problem.penalties.unit_W * per)
+    low, high = 0.0, np.inf
+    if pull is not None:
+        G, P, low, high = G + pull.Q, P - pull.linear, pull.low, pull.high
+    sweep_rows(W, G, P, low, high, sweeps)
+    violation, scale = kkt_rows(W, G, P, d, low, high)
+    return Residual(violation * per, scale * per)
+
+
+def columns_step(
+    H: np.ndarray, stats: GramStats, pull: Pull | None, problem: Problem, d: np.ndarray, sweeps: int
+) -> tuple[np.ndarray, Residual]:
+    """Return H moved (frozen rows as they are), and the KKT residual of H before it moved."""
+    from ..kernels.hals import kkt_columns, sweep_columns
+
+    A, B = np.ascontiguousarray(stats.A), np.ascontiguousarray(stats.B)
+    moved, per = H.copy(), problem.unit**-2
+    if pull is not None and pull.step is not None:
+        assert problem.penalties is not None
+        free = ~problem.frozen
+        L = curvature(A, pull.step, H)
+        residual = proximal_residual(H, A @ H - B, B, pull.step, L, problem.penalties.unit_H * per)
+        for _ in range(sweeps):
+            moved[free] = proximal_step(moved, A @ moved - B, pull.step, L)[free]
+        return moved, residual
+    low, high = 0.0, np.inf
+    if pull is not None:
+        A, B, low, high = A + pull.Q, B - pull.linear[:, None], pull.low, pull.high
+    to_H = (1 / (problem.unit * d)).astype(H.dtype)
+    violation, scale = kkt_columns(H, A, B, to_H, low, high, problem.frozen)
+    sweep_columns(moved, A, B, low, high, sweeps, problem.frozen)
+    return moved, Residual(violation * per, scale * per)
+
+
+def curvature(G: np.ndarray, penalty: Combined, V: np.ndarray) -> float:
+    """Curvature of a majoriser of the quadratic and the coupled penalties at V."""
+    largest = float(np.linalg.eigvalsh(G.astype(np.float64))[-1]) + penalty.lipschitz(V)
+    return max(largest, float(np.finfo(V.dtype).tiny))
+
+
+def proximal_step(V: np.ndarray, gradient: np.ndarray, penalty: Combined, L: float) -> np.ndarray:
+    """V ← prox(V − ∇/L, 1/L), ∇ with the smooth penalties."""
+    slope = gradient + penalty.coupled_gradient(V)
+    return penalty.prox(V - slope * V.dtype.type(1 / L), 1 / L)
+
+
+def proximal_residual(
+    V: np.ndarray, gradient: np.ndarray, negative: np.ndarray, penalty: Combined, L: float, units: float
+) -> Residual:
+    """The gradient mapping L (V − prox(V − ∇/L, 1/L)): ∇ itself where nothing constrains V.
+
+    ``units`` brings a gradient into units of 1: unit of V / unit of X^β.
+    """
+    violation = np.abs(V - proximal_step(V, gradient, penalty, L)).max(initial=0.0) * L * units
+    return Residual(float(violation), float(negative.max(initial=0.0)) * units)
