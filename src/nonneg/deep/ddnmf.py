@@ -190,7 +190,10 @@ class DDNMF(DeepFactorization):
 
     def _resolve(self) -> dict[str, Any]:
         check_choice("profile", self.profile, tuple(PROFILES))
-        values: dict[str, Any] = {"n_components": check_n_components(self.n_components), "hidden": self.hidden}
+        values: dict[str, Any] = {
+            "n_components": check_n_components(self.n_components),
+            "hidden": self.hidden,
+        }
         for name, default in PROFILES[self.profile].items():
             own = getattr(self, name)
             values[name] = default if own is None else own
@@ -198,7 +201,13 @@ class DDNMF(DeepFactorization):
         for name in ("alpha", "beta", "gamma", "reconstruction_weight"):
             values[name] = check_number(name, values[name])
         values["gain"] = check_number("gain", values["gain"], positive=True)
-        for name in ("relative_constraint", "noise_redraw", "stop_gradient", "nmf_bias", "nonnegative_weights"):
+        for name in (
+            "relative_constraint",
+            "noise_redraw",
+            "stop_gradient",
+            "nmf_bias",
+            "nonnegative_weights",
+        ):
             check_bool(name, values[name])
         check_choice("reduction", values["reduction"], ("sum", "mean"))
         check_choice("output", values["output"], ("linear", "relu"))

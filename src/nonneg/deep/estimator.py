@@ -34,7 +34,9 @@ __all__ = ["DeepFactorization"]
 logger = logging.getLogger(__name__)
 
 EVAL_ROWS = 256  # rows a forward pass outside training; padded, so that a row's code does not depend on its neighbours
-SETTLED = 1e-3  # relative change of the objective over the last epoch below which a training counts as converged
+SETTLED = (
+    1e-3  # relative change of the objective over the last epoch below which a training counts as converged
+)
 
 
 class DeepFactorization(Factorization):
@@ -288,7 +290,9 @@ def check_training(values: dict[str, Any]) -> dict[str, Any]:
 def check_verbose(value: Any) -> None:
     """Raise unless `verbose` is 0, 1 or a function."""
     if not callable(value) and not (isinstance(value, int) and value >= 0):
-        raise ValueError(f"verbose={value!r}: expected 0, 1 (log an epoch a line) or a function of an epoch's record")
+        raise ValueError(
+            f"verbose={value!r}: expected 0, 1 (log an epoch a line) or a function of an epoch's record"
+        )
 
 
 def initial_generators(seed: int, count: int) -> Iterator[torch.Generator]:

@@ -67,7 +67,9 @@ class DDNMFNetwork(nn.Module):
         student = self.student(self.noise(x, batch.rows, batch.epoch))
         sym = symmetric(x, taps[-1], settings.reduction)
         ap = apposition(taps, student.taps, settings.reduction, settings.stop_gradient)
-        nc = non_negative_constraint(student.z, student.z_hat, settings.reduction, settings.relative_constraint)
+        nc = non_negative_constraint(
+            student.z, student.z_hat, settings.reduction, settings.relative_constraint
+        )
         total = interpretability(sym, ap, nc, settings.alpha, settings.beta, settings.gamma)
         terms = {
             "symmetric": sym,

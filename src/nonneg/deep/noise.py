@@ -139,6 +139,8 @@ def check_level(kind: str, level: float) -> float:
     number = float(level)
     top = 1.0 if kind in _SHARES else math.inf
     if not 0 <= number <= top or number == math.inf or (kind == "dropout" and number == 1):
-        span = {"dropout": "in [0, 1)"}.get(kind, "in [0, 1]" if kind in _SHARES else "finite and not negative")
+        span = {"dropout": "in [0, 1)"}.get(
+            kind, "in [0, 1]" if kind in _SHARES else "finite and not negative"
+        )
         raise ValueError(f"noise_level={level!r}: with noise={kind!r} it must be {span}")
     return number

@@ -23,7 +23,16 @@ from nonneg.data import Source
 from nonneg.deep.interrupt import deferred_interrupt, flushed_denormals
 from nonneg.files import Checkpoint
 
-__all__ = ["Batch", "Batches", "EpochRecord", "TrainSettings", "Trainable", "resolve_device", "resolve_precision", "train"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "EpochRecord",
+    "TrainSettings",
+    "Trainable",
+    "resolve_device",
+    "resolve_precision",
+    "train",
+]
 
 Schedule = Literal["constant", "linear", "cosine"]
 OptimizerName = Literal["adam", "sgd"]
@@ -173,7 +182,9 @@ class Batches:
         """Return the samples with these numbers."""
         found = self.source.take(rows)
         if self.scale != 1.0:
-            found /= found.dtype.type(self.scale)  # before any cast: float64 data may be out of float32's range
+            found /= found.dtype.type(
+                self.scale
+            )  # before any cast: float64 data may be out of float32's range
         x = torch.from_numpy(found).to(self.device, self.dtype)
         return Batch(x, torch.from_numpy(rows).to(self.device), epoch)
 
@@ -277,7 +288,9 @@ def _run_epoch(
 ) -> EpochRecord:
     """Take the steps of an epoch that are left, and return its record."""
     names: list[str] = list(state.sums)
-    totals: Tensor | None = torch.tensor([state.sums[name] for name in names], dtype=torch.float64) if names else None
+    totals: Tensor | None = (
+        torch.tensor([state.sums[name] for name in names], dtype=torch.float64) if names else None
+    )
     total_steps = settings.max_epochs * len(batches)
     rate = settings.learning_rate
     before = state.seconds
@@ -374,7 +387,11 @@ class _Keeper:
         # copies: torch would keep a view of the file's buffer
         tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
         self.model.load_state_dict(
-            {name.removeprefix("model/"): value for name, value in tensors.items() if name.startswith("model/")}
+            {
+                name.removeprefix("model/"): value
+                for name, value in tensors.items()
+                if name.startswith("model/")
+            }
         )
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
