@@ -117,7 +117,7 @@ def kkt_residual(X, W, H, beta=2.0, weights=None, unit=None):
 
     V has the size √X and ∇V / |∇⁻| none, so a unit of X has to be chosen before they are compared: its
     weighted mean over the observed cells unless `unit` is given. Then X → cX and W → W D, H → D⁻¹ H change
-    nothing.
+    nothing. Weights → c weights does, because it scales ∇V against V.
     """
     X, weights = observed(X, weights)
     if unit is None:
