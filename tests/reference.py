@@ -23,7 +23,7 @@ def observed(X, weights=None):
 
 
 def beta_divergence(x, y, beta):
-    """d_β(x | y) of two non-negative numbers, with the limits at zero (Févotte & Idier 2011, eq. 2.3)."""
+    """d_β(x | y) of two non-negative numbers, with the limits at zero (Févotte & Idier 2011)."""
     x, y = float(x), float(y)
     if beta == 2:
         return 0.5 * (x - y) ** 2
@@ -75,7 +75,7 @@ def svd_bound(X, k):
 
 
 def gradient_halves(X, W, H, beta=2.0, weights=None):
-    """((∇_W⁺, ∇_W⁻), (∇_H⁺, ∇_H⁻)), all >= 0, ∇ = ∇⁺ − ∇⁻ (Févotte & Idier 2011, eq. 3.3 and 3.4).
+    """((∇_W⁺, ∇_W⁻), (∇_H⁺, ∇_H⁻)), all >= 0, ∇ = ∇⁺ − ∇⁻ (Févotte & Idier 2011).
 
     dd_β/dy = y^(β−1) − x y^(β−2).
     """
@@ -133,7 +133,7 @@ def kkt_residual(X, W, H, beta=2.0, weights=None, unit=None):
 
 
 def mu_exponent(beta):
-    """γ(β), with which multiplicative updates never increase the loss (Févotte & Idier 2011, table 2)."""
+    """γ(β), with which multiplicative updates never increase the loss (Févotte & Idier 2011)."""
     if beta < 1:
         return 1 / (2 - beta)
     return 1.0 if beta <= 2 else 1 / (beta - 1)
@@ -171,7 +171,7 @@ def hals_step(X, W, H, weights=None, l1=(0.0, 0.0), l2=(0.0, 0.0)):
     """One sweep over the columns of W, then over the rows of H, each cell at its exact minimum given the rest.
 
     The objective is ½ Σ weights (X − W H)² + l1 Σ + ½ l2 Σ² of W (first entry) and H (second). Without
-    weights the cells of a column share their curvature, and this is HALS (Cichocki & Phan 2009, algorithm 2).
+    weights the cells of a column share their curvature, and this is HALS (Cichocki & Phan 2009).
     A cell that nothing observed depends on, without penalty, stays as it is.
     """
     X, weights = observed(X, weights)
@@ -250,7 +250,7 @@ def rank_one_kl(X):
 
 
 def plsi_step(X, p_z, p_w_given_z, p_d_given_z):
-    """One EM step of PLSI on X / ΣX, with the posterior of every cell written out (Hofmann 1999, eq. 3 to 6).
+    """One EM step of PLSI on X / ΣX, with the posterior of every cell written out (Hofmann 1999).
 
     p_z (k,), p_w_given_z (k, m), p_d_given_z (k, n).
     """

@@ -81,7 +81,7 @@ def project_hoyer(Y: Array, level: float) -> Array:
 
     References
     ----------
-    Hoyer (2004), Non-negative matrix factorization with sparseness constraints, JMLR 5, sections 3.1 and 3.4,
+    Hoyer (2004), Non-negative matrix factorization with sparseness constraints, JMLR 5, section 3,
     which finds the same point by alternating projections with the norm kept; Theis, Stadlthanner & Tanaka
     (2005), First results on uniqueness of sparse non-negative matrix factorization, EUSIPCO.
     """

@@ -222,7 +222,7 @@ class HoyerSparsity(ProxPenalty):
 
     References
     ----------
-    Hoyer (2004), Non-negative matrix factorization with sparseness constraints, JMLR 5, section 3.1.
+    Hoyer (2004), Non-negative matrix factorization with sparseness constraints, JMLR 5, section 3.
     """
 
     degree = 0
