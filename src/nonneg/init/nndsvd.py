@@ -28,7 +28,7 @@ def nndsvd(source: Source, summary: Summary, n_components: int, rng: np.random.G
     H : ndarray of shape (n_components, n_features)
     """
     codes, sigma, V = randomized_svd(source, summary, n_components, rng)
-    n = source.shape[0]
+    n = source.shape[0] if source.row_weights is None else float(source.row_weights.sum(dtype=np.float64))
     H = np.zeros((n_components, source.shape[1]))
     for j in range(n_components):
         u, v = codes[:, j], V[:, j]

@@ -32,11 +32,7 @@ def data_product(block: Block, fixed: Fixed) -> np.ndarray:
     X = block.X
     if not block.is_sparse:
         return X @ fixed.rows.T
-    from ..kernels.sampled import csr_dot
-
-    P = np.empty((X.shape[0], fixed.rows.shape[0]), X.dtype)
-    csr_dot(X.data, X.indices, X.indptr, fixed.columns, P)
-    return P
+    return X @ fixed.columns
 
 
 def gram_stats(block: Block, W: np.ndarray) -> GramStats:
@@ -46,11 +42,7 @@ def gram_stats(block: Block, W: np.ndarray) -> GramStats:
     sums = weighted.sum(axis=0, dtype=np.float64)
     if not block.is_sparse:
         return GramStats(weighted.T @ W, weighted.T @ X, sums)
-    from ..kernels.sampled import csr_add_outer
-
-    Bt = np.zeros((X.shape[1], W.shape[1]), W.dtype)
-    csr_add_outer(X.data, X.indices, X.indptr, weighted, Bt)
-    return GramStats(weighted.T @ W, Bt.T, sums)
+    return GramStats(weighted.T @ W, (X.T @ weighted).T, sums)
 
 
 def squared_norm(block: Block) -> float:

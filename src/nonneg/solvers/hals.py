@@ -13,6 +13,8 @@ smooth ones are met by proximal gradient steps in place of the sweeps (`quadrati
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..data.threads import Workers
@@ -66,7 +68,7 @@ class HALS(Solver):
         stats, residual, moved = self._rows(problem, state, last_W, push, pool)
         sums, squares = stats.sums, np.diag(stats.A).astype(np.float64)
         pull = problem.penalties.on_H(state.H, sums, squares) if problem.penalties else None
-        d = balance(last_W, state.H, problem.unit)
+        d = balance(last_W, state.H, problem.unit, problem.source.row_weights)
         H, of_columns = columns_step(state.H, stats, pull, problem, d, self.sweeps)
         objective = gram_loss(xx, stats, H)
         if problem.penalties:
@@ -92,11 +94,12 @@ class HALS(Solver):
         fixed, W = Fixed(rows=state.H), state.W
         fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
         pull = problem.penalties.on_W(W, state.H) if problem.penalties else None
-        d = balance(W, state.H, problem.unit).astype(W.dtype)
+        d = balance(W, state.H, problem.unit, problem.source.row_weights).astype(W.dtype)
         bounds = problem.source.bounds()
 
-        def move(mine: np.ndarray, old: np.ndarray, P: np.ndarray) -> tuple[Residual, float]:
-            residual = rows_step(mine, fixed.gram, P, pull, problem, d, self.sweeps)
+        def move(mine: np.ndarray, old: np.ndarray, P: np.ndarray, weights: Any) -> tuple[Residual, float]:
+            seen = None if weights is None else weights > 0
+            residual = rows_step(mine, fixed.gram, P, pull, problem, d, self.sweeps, seen)
             gap = mine - old
             moved = float(np.einsum("ij,ij->", gap, gap, dtype=np.float64))
             if push:
@@ -108,14 +111,14 @@ class HALS(Solver):
         whole = problem.penalties is not None and problem.penalties.whole_W
         if whole:  # the penalty couples rows: all of W moves at once
             parts = pool.map(lambda cut: data_product(problem.source.block(*cut), fixed), bounds)
-            residual, moved = move(W, last, np.concatenate(list(parts)))
+            residual, moved = move(W, last, np.concatenate(list(parts)), problem.source.row_weights)
 
         def work(cut: tuple[int, int]) -> tuple[GramStats, Residual, float]:
             block = problem.source.block(*cut)
             mine = W[block.rows]
             if whole:
                 return gram_stats(block, mine), residual, 0.0
-            found = move(mine, last[block.rows], data_product(block, fixed))
+            found = move(mine, last[block.rows], data_product(block, fixed), block.row_weights)
             return gram_stats(block, mine), *found
 
         stats = None

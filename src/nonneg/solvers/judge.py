@@ -16,7 +16,7 @@ __all__ = ["judge"]
 def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tuple[float, float]:
     """Return the KKT residual (see `nonneg.solvers.kkt`) and the loss, penalties not counted in the latter."""
     loss, penalties = problem.loss, problem.penalties
-    d = balance(W, H, problem.unit)
+    d = balance(W, H, problem.unit, problem.source.row_weights)
     per = problem.unit**-loss.beta
     units = d.astype(W.dtype)
     pull = problem.row_pull
@@ -28,12 +28,13 @@ def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tupl
         negative, positive = loss.row_terms(block, mine, H)
         stats = loss.stats(block, mine, H)
         if pull is None:
-            return stats, residual_of(mine, negative, positive, units, per)
+            return stats, residual_of(mine, negative, positive, units, per, row_weights=block.row_weights)
         if pull.step is not None:
             L = curvature(H @ H.T, pull.step, mine)
             return stats, proximal_residual(mine, positive - negative, negative, pull.step, L, unit_W * per)
         positive = positive + mine @ pull.Q + pull.linear
-        return stats, residual_of(mine, negative, positive, units, per, pull.low, pull.high)
+        weights = block.row_weights
+        return stats, residual_of(mine, negative, positive, units, per, pull.low, pull.high, weights)
 
     stats, residual = None, Residual()
     for found, of_rows in pool.map(work, problem.source.bounds()):

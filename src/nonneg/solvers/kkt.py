@@ -34,9 +34,10 @@ class Residual:
         return 0.0 if self.violation == 0 else float("inf")
 
 
-def balance(W: np.ndarray, H: np.ndarray, unit: float) -> np.ndarray:
+def balance(W: np.ndarray, H: np.ndarray, unit: float, row_weights: np.ndarray | None = None) -> np.ndarray:
     """Return d (k,) such that W d and H / (unit d) have columns and rows of equal norm (1 where one of them is 0)."""
-    a = np.sqrt(np.einsum("ij,ij->j", W, W, dtype=np.float64))
+    weighted = W if row_weights is None else W * row_weights[:, None]
+    a = np.sqrt(np.einsum("ij,ij->j", weighted, W, dtype=np.float64))
     b = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64)) / unit
     usable = (a > 0) & (b > 0)
     return np.where(usable, np.sqrt(np.where(usable, b, 1) / np.where(usable, a, 1)), 1.0)
@@ -50,6 +51,7 @@ def residual_of(
     gradient_units: float,
     lo: float = 0.0,
     hi: float = np.inf,
+    row_weights: np.ndarray | None = None,
 ) -> Residual:
     """Residual of the entries of V, given the halves of its gradient.
 
@@ -61,7 +63,12 @@ def residual_of(
         V · units is balanced; the gradient is divided by it.
     gradient_units : float
         By which the gradient is multiplied: 1 / unit^β.
+    row_weights : ndarray, optional
+        Rows of weight 0 do not count.
     """
+    if row_weights is not None:
+        seen = row_weights > 0
+        V, negative, positive = V[seen], negative[seen], positive[seen]
     if V.size == 0:
         return Residual()
     scaled = V * units

@@ -53,7 +53,7 @@ def solve(
             H = H.copy()
             if problem.penalties and problem.penalties.H:
                 free = ~problem.frozen
-                H[free] = problem.penalties.H.prox(H, 0.0)[free]
+                H[free] = _onto_constraint(problem, H)[free]
             if W is None:
                 W = solve_rows(problem, H, row_tol, pool, sweeps=START_SWEEPS)
             done, past = 0, 0.0
@@ -87,6 +87,16 @@ def _final_pass(
     if not (penalties and penalties.whole_by_choice):
         W = solve_rows(problem, H, row_tol, pool)
     return W, *judge(problem, W, H, pool)
+
+
+def _onto_constraint(problem: Problem, H: np.ndarray) -> np.ndarray:
+    """A start that meets the penalty on H, from one in the units of X."""
+    penalties = problem.penalties
+    assert penalties is not None
+    if penalties.pins_H:
+        sizes = H.sum(axis=1, keepdims=True) if penalties.H.proximal is not None else problem.unit
+        H = H / np.where(sizes > 0, sizes, 1).astype(H.dtype)
+    return penalties.H.prox(H, 0.0)
 
 
 class _Clock:

@@ -26,14 +26,17 @@ class MU(Solver):
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
         """One update of W block by block, then of H from the sums."""
         W, H, loss = state.W, state.H, problem.loss
-        d = balance(W, H, problem.unit)
+        d = balance(W, H, problem.unit, problem.source.row_weights)
         gradient_units = problem.unit**-loss.beta
 
         def work(cut: tuple[int, int]) -> tuple[Stats, Residual, float]:
             block = problem.source.block(*cut)
             mine = W[block.rows]
             negative, positive = loss.row_terms(block, mine, H)
-            residual = residual_of(mine, negative, positive, d.astype(mine.dtype), gradient_units)
+            units = d.astype(mine.dtype)
+            residual = residual_of(
+                mine, negative, positive, units, gradient_units, row_weights=block.row_weights
+            )
             before = mine.copy()
             multiply(mine, negative, positive, loss.exponent, 1.0)
             stats = loss.stats(block, mine, H)

@@ -25,6 +25,7 @@ def rows_step(
     problem: Problem,
     d: np.ndarray,
     sweeps: int,
+    seen: np.ndarray | None = None,
 ) -> Residual:
     """Move rows of W in place; return their KKT residual afterwards.
 
@@ -37,6 +38,8 @@ def rows_step(
     d : ndarray of shape (k,)
         Balancing scales of the columns of W.
     sweeps : int
+    seen : ndarray of bool, optional
+        Rows with a positive weight: the others do not count in the residual.
     """
     from ..kernels.hals import kkt_rows, sweep_rows
 
@@ -51,8 +54,10 @@ def rows_step(
     if pull is not None:
         G, P, low, high = G + pull.Q, P - pull.linear, pull.low, pull.high
     sweep_rows(W, G, P, low, high, sweeps)
-    violation, scale = kkt_rows(W, G, P, d, low, high)
-    return Residual(violation * per, scale * per)
+    # the kernel compares V·u with ∇/u; with u = unit·d both sides are unit times what `kkt` defines
+    counted = slice(None) if seen is None else seen
+    violation, scale = kkt_rows(W[counted], G, P[counted], d * d.dtype.type(problem.unit), low, high)
+    return Residual(violation / problem.unit, scale / problem.unit)
 
 
 def columns_step(
@@ -74,10 +79,9 @@ def columns_step(
     low, high = 0.0, np.inf
     if pull is not None:
         A, B, low, high = A + pull.Q, B - pull.linear[:, None], pull.low, pull.high
-    to_H = (1 / (problem.unit * d)).astype(H.dtype)
-    violation, scale = kkt_columns(H, A, B, to_H, low, high, problem.frozen)
+    violation, scale = kkt_columns(H, A, B, (1 / d).astype(H.dtype), low, high, problem.frozen)
     sweep_columns(moved, A, B, low, high, sweeps, problem.frozen)
-    return moved, Residual(violation * per, scale * per)
+    return moved, Residual(violation / problem.unit, scale / problem.unit)
 
 
 def curvature(G: np.ndarray, penalty: Combined, V: np.ndarray) -> float:

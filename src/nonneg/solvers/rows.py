@@ -7,6 +7,7 @@ row stops by its own residual, so a subset of rows gets the same answer.
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import nnls
 
 from ..data.block import Block
 from ..data.threads import Workers
@@ -68,12 +69,17 @@ def _least_squares(
     descend(W, G, P, low, high, sweeps, tol, residual)
     late = np.flatnonzero(~(residual <= tol))
     if late.size and sweeps == MAX_SWEEPS and low == 0 and high == np.inf:
-        from ..kernels import bpp
-
-        rest = W[late]
-        bpp.solve(G, np.ascontiguousarray(P[late]), rest, 50 * len(G))
-        W[late] = rest
+        W[late] = _active_set(G, P[late])
     return W
+
+
+def _active_set(G: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """The exact answer by Lawson and Hanson's active sets, for rows on which coordinate descent is slow."""
+    values, vectors = np.linalg.eigh(G.astype(np.float64))
+    kept = values > values[-1] * np.finfo(np.float64).eps * len(G)
+    root = np.sqrt(values[kept])
+    factor, images = root[:, None] * vectors[:, kept].T, (P @ vectors[:, kept]) / root
+    return np.array([nnls(factor, image)[0] for image in images], dtype=P.dtype)
 
 
 def _unconstrained(G: np.ndarray, P: np.ndarray) -> np.ndarray:
