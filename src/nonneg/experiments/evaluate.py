@@ -6,6 +6,7 @@ What is fitted to the test codes is the clustering alone; labels are used to sco
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,9 @@ CLUSTERINGS: dict[str, dict[str, Any]] = {
 }
 DEFAULT_CLUSTERINGS = ("argmax", "kmeans", "gmm-spherical", "gmm-diag", "gmm-full")
 
-#: Codes with more columns than this are wide: full covariances see their first 50 principal components, and
-#: clusterings get one start a seed.
-WIDE = 100
+#: Codes with more columns than this (pixels, AE2) get one start a clustering seed, and full covariances see their
+#: first 50 principal components; beyond the second number all mixtures do.
+WIDE, VERY_WIDE = 100, 1000
 PRINCIPAL = 50
 
 
@@ -101,12 +102,16 @@ def score(
     """
     rows: list[dict[str, Any]] = []
     n_classes = len(np.unique(y_test))
+    principal = lru_cache(lambda: _principal(codes.test))
     for name in scoring.clusterings:
         if (codes.label, codes.epoch, name) in known:
             continue
         if name == "argmax" and not (codes.memberships and codes.test.shape[1] == n_classes):
             continue
-        labels = _labels(codes.test, n_classes, name, scoring)
+        test = principal() if _is_reduced(codes.test.shape[1], name) else codes.test
+        n_init = 1 if codes.test.shape[1] > WIDE else scoring.n_init
+        seeds = scoring.seeds[:1] if name == "argmax" else scoring.seeds
+        labels = [cluster(test, n_classes, n_init=n_init, random_state=seed, **CLUSTERINGS[name]) for seed in seeds]
         for metric, function in (("ACC", clustering_accuracy), ("NMI", nmi), ("ARI", ari)):
             values = [round(function(y_test, found), 6) for found in labels]
             rows.append(_row(codes, name, metric, values))
@@ -126,14 +131,11 @@ def _row(codes: Codes, clustering: str, metric: str, values: list[float]) -> dic
     }
 
 
-def _labels(test: NDArray, n_classes: int, name: str, scoring: Scoring) -> list[NDArray]:
-    """One labelling a clustering seed (one in all where there is nothing random)."""
-    wide = test.shape[1] > WIDE
-    if wide and name in ("gmm-full", "umap+gmm", "spectral"):
-        test = _principal(test)
-    n_init = 1 if wide else scoring.n_init
-    seeds = scoring.seeds[:1] if name == "argmax" else scoring.seeds
-    return [cluster(test, n_classes, n_init=n_init, random_state=seed, **CLUSTERINGS[name]) for seed in seeds]
+def _is_reduced(width: int, clustering: str) -> bool:
+    """Whether a clustering of codes of this width sees principal components only."""
+    if clustering in ("gmm-full", "umap+gmm", "spectral"):
+        return width > WIDE
+    return width > VERY_WIDE and clustering.startswith("gmm")
 
 
 def _principal(test: NDArray) -> NDArray[np.float64]:

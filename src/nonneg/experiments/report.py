@@ -91,8 +91,7 @@ def _clean(study: Study, records: list[dict[str, Any]]) -> Table | None:
     caption = (
         f"**Table {name[-1]}.** Clustering of {TITLE[study.dataset]}: mean ± standard deviation over "
         f"{_count(seeds, 'training seed')} × {_count(study.scoring.seeds, 'clustering seed')}. {_how(study)} "
-        f"Deep methods: {study.epochs} epochs. Full covariances of codes wider than 100 columns see their first "
-        "50 principal components."
+        f"Deep methods: {study.epochs} epochs.{_reduced(study)}"
     )
     linear = (
         f"Accuracy of a linear classifier (logistic regression) on the codes of the same test images, trained on the "
@@ -141,6 +140,12 @@ def _how(study: Study) -> str:
     train = "the training images" if study.n_train is None else f"the first {study.n_train} training images"
     test = "the test images" if study.n_test is None else f"the first {study.n_test} test images"
     return f"Trained on {train}, scored on {test}; encoder {layers}-10."
+
+
+def _reduced(study: Study) -> str:
+    if study.dataset == "digits":
+        return " Full covariances of AE2's code see its first 50 principal components."
+    return " Full covariances of pixels, and all mixtures of AE2's code, see the first 50 principal components."
 
 
 def _sidecar(studies: Sequence[Study], records: list[dict[str, Any]]) -> dict[str, Any]:
