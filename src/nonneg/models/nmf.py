@@ -14,7 +14,8 @@ from ..data import Source, Summary
 from ..data.threads import workers
 from ..files import Checkpoint, fingerprint
 from ..init import INITS, initial_components
-from ..losses import as_loss
+from ..losses import BetaLoss, as_loss
+from ..solvers.judge import judge
 from ..solvers.loop import ROW_TOLERANCE, solve
 from ..penalties import combine
 from ..solvers.problem import Problem
@@ -22,6 +23,8 @@ from ..solvers.pull import Pull, build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
 from .base import Factorization, check_n_components
+from .cells import check_indices, imputed, predicted
+from .certificate import Certificate, dead_components, duplicate_components, svd_bound, warn_of_useless
 
 __all__ = ["NMF"]
 
@@ -76,6 +79,8 @@ class NMF(Factorization):
         Whether ``kkt_residual_ <= tol``.
     reconstruction_err_ : float
         √(2 · loss); for Frobenius ‖X − WH‖.
+    restart_losses_ : ndarray of shape (n_init,)
+        The loss of every start.
     n_iter_, n_components_, n_features_in_, history_
         ``history_`` has ``iteration, loss, kkt, change, seconds``.
 
@@ -159,7 +164,7 @@ class NMF(Factorization):
         problem = Problem(source, loss, unit, summary.total_weight, frozen, penalties or None)
         solver = choose(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
-        best = None
+        best, losses = None, []
         for attempt in range(int(self.n_init)):
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1) + attempt)
             H = H0
@@ -170,6 +175,7 @@ class NMF(Factorization):
                 problem, solver, H.copy(), None if W0 is None else W0.copy(),
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
             )  # fmt: skip
+            losses.append(solution.loss)
             if best is None or solution.loss < best.loss:
                 best = solution
             if H0 is not None:
@@ -179,6 +185,7 @@ class NMF(Factorization):
             None if problem.row_pull is None else _pull_state(problem.row_pull, source.scale**loss.beta)
         )
         self._fit_weight = summary.total_weight * unit**loss.beta
+        self.restart_losses_ = np.array(losses) * (1.0 / source.scale) ** loss.beta
         return self._accept(best, source, loss)
 
     def _accept(self, solution: Any, source: Source, loss: Any) -> np.ndarray:
@@ -200,6 +207,7 @@ class NMF(Factorization):
         self.reconstruction_err_ = float(np.sqrt(2 * max(solution.loss * unit, 0)))
         self.labels_ = _memberships(solution.W, solution.H).argmax(axis=1)
         solution.warn(type(self).__name__, float(self.tol))
+        warn_of_useless(solution.H, np.linalg.norm(solution.W, axis=0).astype(np.float64), stacklevel=6)
         return W
 
     def _pins_H(self) -> bool:
@@ -284,6 +292,68 @@ class NMF(Factorization):
         check_is_fitted(self)
         W = self._transform_source(self._source(X, whom="memberships"))
         return _memberships(W, self.components_)
+
+    def impute(self, X: Any, *, weights: Any = None) -> np.ndarray:
+        """Return X dense, with missing cells filled by W @ H; observed cells keep their bits.
+
+        Parameters
+        ----------
+        X : as for `transform`
+            Its missing cells: NaN (with ``missing="ignore"`` or ``"unstored"``), not stored (``"unstored"``), or of
+            weight 0.
+        weights : array-like or sparse of shape (n_samples, n_features), optional
+        """
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, whom="impute")
+        self._check_data(source, "impute")
+        W = self._transform_source(source)
+        source.scale = 1.0
+        return imputed(source, W, self.components_, type(self).__name__)
+
+    def predict_cells(self, X: Any, rows: Any, cols: Any, *, weights: Any = None) -> np.ndarray:
+        """Return (W H)_ij for the pairs (rows[t], cols[t]), W being the `transform` of X.
+
+        Parameters
+        ----------
+        X : as for `transform`
+        rows, cols : array-like of int, of one length
+        """
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, whom="predict_cells")
+        self._check_data(source, "predict_cells")
+        rows = check_indices("rows", rows, source.shape[0])
+        cols = check_indices("cols", cols, source.shape[1])
+        if rows.shape != cols.shape:
+            raise ValueError(f"rows and cols must have one length, got {len(rows)} and {len(cols)}")
+        return predicted(self._transform_source(source), self.components_, rows, cols)
+
+    def certificate(self, X: Any, *, weights: Any = None) -> Certificate:
+        """Say what can be proved of this fit on X: see `nonneg.models.certificate.Certificate`.
+
+        The SVD bound takes one pass and an eigendecomposition of the smaller Gram matrix.
+        """
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, whom="certificate")
+        summary = self._check_data(source, "certificate")
+        problem = self._problem(source, summary)
+        W, H = self._rows(problem, source), self._components_for(source)
+        with workers(len(source.bounds())) as pool:
+            kkt, loss = judge(problem, W, H, pool)
+        gap = np.nan
+        if problem.loss == BetaLoss(2) and not source.is_masked and source.row_weights is None:
+            bound, size = svd_bound(source, len(H))
+            gap = (np.sqrt(2 * max(loss, 0)) - bound) / size if size > 0 else 0.0
+        norms = np.linalg.norm(W.astype(np.float64), axis=0)
+        return Certificate(
+            kkt, float(gap), dead_components(H, norms), duplicate_components(H), self._spread()
+        )
+
+    def _spread(self) -> float:
+        losses = self.restart_losses_
+        if len(losses) < 2:
+            return np.nan
+        best = losses.min()
+        return float((losses.max() - best) / best) if best > 0 else 0.0
 
     def top_features(self, n: int = 10) -> list[list[tuple[Any, float]]]:
         """Return, for every component, its ``n`` largest features as (name, weight)."""

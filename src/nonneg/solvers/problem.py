@@ -79,6 +79,11 @@ class Problem:
     penalties: Penalties | None = None
     row_pull: Pull | None = None
 
+    @cached_property
+    def columns(self) -> Source:
+        """Xᵀ as a source, for solvers that move H like W."""
+        return self.source.columns()
+
     @property
     def k(self) -> int:
         """Number of components."""

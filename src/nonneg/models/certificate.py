@@ -1,0 +1,91 @@
+"""What can be proved of a factorization afterwards: stationarity, distance to the SVD bound, useless components."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from ..data import Source
+
+__all__ = ["Certificate", "dead_components", "duplicate_components", "svd_bound", "warn_of_useless"]
+
+EXACT_BOUND_UP_TO = 2000  # rows or columns, whichever are fewer
+DEAD_BELOW = 1e-6  # of the largest component's norm
+DUPLICATE_ABOVE = 1 - 1e-4  # cosine
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Evidence about one fit.
+
+    Attributes
+    ----------
+    kkt_residual : float
+        0 at a stationary point; see `nonneg.solvers.kkt`.
+    svd_gap : float
+        (‖X − WH‖ − best rank-k residual) / ‖X‖: 0 proves a global optimum. NaN for losses other than Frobenius,
+        for missing or weighted cells, and where both sides of X exceed 2000.
+    dead, duplicates : list
+        Components without size, and pairs of components with (almost) the same direction.
+    spread : float
+        (worst − best) / best loss over the starts; NaN with one start.
+    """
+
+    kkt_residual: float
+    svd_gap: float
+    dead: list[int]
+    duplicates: list[tuple[int, int]]
+    spread: float
+
+
+def svd_bound(source: Source, k: int) -> tuple[float, float]:
+    """Smallest ‖X − Y‖ over all Y of rank k (Eckart and Young 1936), and ‖X‖; NaN where it would cost too much.
+
+    From the eigenvalues of XᵀX or X Xᵀ in float64: residuals below 1e-8 ‖X‖ are rounding.
+    """
+    n, m = source.shape
+    if min(n, m) > EXACT_BOUND_UP_TO:
+        return np.nan, np.nan
+    if m <= n:
+        gram = np.zeros((m, m))
+        for block in source.blocks():
+            X = block.X.astype(np.float64)
+            product = X.T @ X
+            gram += product.toarray() if block.is_sparse else product
+    else:
+        X = np.concatenate([block.dense().X for block in source.blocks()]).astype(np.float64)
+        gram = X @ X.T
+    values = np.maximum(scipy.linalg.eigvalsh(gram), 0)[::-1]
+    return float(np.sqrt(values[k:].sum())), float(np.sqrt(values.sum()))
+
+
+def dead_components(H: np.ndarray, W_norms: np.ndarray) -> list[int]:
+    """Components whose ‖W_:k‖ ‖H_k‖ is below 1e-6 of the largest."""
+    sizes = W_norms * np.linalg.norm(H.astype(np.float64), axis=1)
+    return [int(j) for j in np.flatnonzero(sizes <= DEAD_BELOW * sizes.max(initial=0.0))]
+
+
+def duplicate_components(H: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of components with cosine above 1 − 1e-4."""
+    lengths = np.linalg.norm(H.astype(np.float64), axis=1)
+    unit = H / np.where(lengths > 0, lengths, 1)[:, None]
+    cosines = np.triu(unit @ unit.T, 1)
+    return [(int(i), int(j)) for i, j in zip(*np.nonzero(cosines > DUPLICATE_ABOVE), strict=True)]
+
+
+def warn_of_useless(H: np.ndarray, W_norms: np.ndarray, stacklevel: int) -> None:
+    """One warning that names dead and duplicate components, if there are any."""
+    dead = dead_components(H, W_norms)
+    duplicates = [pair for pair in duplicate_components(H) if not set(pair) & set(dead)]
+    found = []
+    if dead:
+        found.append(f"components {dead} are dead (they explain nothing)")
+    if duplicates:
+        found.append(f"components {duplicates} are duplicates (same direction)")
+    if found:
+        warnings.warn(
+            f"{' and '.join(found)}; a smaller n_components would do", UserWarning, stacklevel=stacklevel
+        )

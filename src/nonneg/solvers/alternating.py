@@ -1,0 +1,116 @@
+"""Solvers that move H as they move W: the same row step, on X and then on Xᵀ. Data must be in memory.
+
+`SCD` is sequential coordinate descent for KL (Hsieh and Dhillon 2011; Lin and Boutros 2020), `MaskedHALS` is HALS with
+a Gram matrix of its own for every row (over its observed cells), for missing cells and cell weights.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+
+from ..data.block import Block
+from ..data.threads import Workers
+from .judge import judge
+from .kernel_rows import kl_rows, weighted_rows
+from .problem import Fixed, Problem
+from .step import Record, Solver, State
+
+__all__ = ["SCD", "Alternating", "MaskedHALS"]
+
+
+class Alternating(Solver):
+    """Rows of W given H, then rows of Hᵀ given W; every step lowers the objective, so all iterates are accepted."""
+
+    h_update = "columns"
+
+    def __init__(self, sweeps: int) -> None:
+        self.sweeps = sweeps
+
+    @abstractmethod
+    def move(
+        self, block: Block, V: np.ndarray, fixed: Fixed, linear: np.ndarray, ridge: np.ndarray, low: float,
+        high: float, frozen: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Lower Σ loss(x | v fixed) + linear·v + ½ ridge·v² for every row v of V, in place."""
+
+    def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
+        """One pass over rows and one over columns."""
+        before = state.W.copy()
+        penalties = problem.penalties
+        pull = penalties.on_W(state.W, state.H) if penalties else None
+        self._side(
+            problem, problem.source, state.W, Fixed(rows=state.H), pull, np.zeros(problem.k, bool), pool
+        )
+        weights = problem.source.row_weights
+        weighted = state.W if weights is None else state.W * weights[:, None]
+        if penalties:
+            squares = np.einsum("ij,ij->j", weighted, state.W, dtype=np.float64)
+            pull = penalties.on_H(state.H, weighted.sum(axis=0, dtype=np.float64), squares)
+        Ht = np.ascontiguousarray(state.H.T)
+        fixed = Fixed(columns=self._weigh(state.W, weights))
+        self._side(problem, problem.columns, Ht, fixed, pull, problem.frozen, pool, weights)
+        state.H = np.ascontiguousarray(Ht.T)
+        if penalties:
+            problem.row_pull = penalties.on_new_rows(state.W, state.H)
+        kkt, objective = judge(problem, state.W, state.H, pool)
+        if penalties:
+            objective += penalties.value(
+                state.W, state.H, weighted.sum(axis=0), np.einsum("ij,ij->j", weighted, state.W)
+            )
+        change = np.linalg.norm(state.W - before) / max(float(np.linalg.norm(state.W)), np.finfo(float).tiny)
+        return Record(objective, kkt, float(change))
+
+    def _side(self, problem, source, V, fixed, pull, frozen, pool, column_weights=None) -> None:
+        fixed.rows, fixed.columns, fixed.sums  # noqa: B018 - made once, before the threads ask for them
+        k, dtype = V.shape[1], V.dtype
+        linear = np.zeros(k, dtype) if pull is None else pull.linear
+        ridge = np.zeros(k, dtype) if pull is None else np.diag(pull.Q).astype(dtype)
+        low, high = (0.0, np.inf) if pull is None else (pull.low, pull.high)
+
+        def work(cut: tuple[int, int]) -> None:
+            block = source.block(*cut)
+            if column_weights is not None:
+                block = Block(
+                    block.start, block.stop, self._weigh_columns(block.X, column_weights), block.weights
+                )
+            self.move(block, V[block.rows], fixed, linear, ridge, low, high, frozen)
+
+        for _ in pool.map(work, source.bounds()):
+            pass
+
+    # a row weight s is a factor of the loss: s d_β(x | y) = d_β(s^(1/β) x | s^(1/β) y)
+    power = 1.0
+
+    def _weigh(self, W: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        return W if weights is None else W * (weights**self.power).astype(W.dtype)[:, None]
+
+    def _weigh_columns(self, X, weights: np.ndarray):
+        factors = (weights**self.power).astype(X.dtype)
+        if isinstance(X, np.ndarray):
+            return X * factors
+        scaled = X.copy()
+        scaled.data = X.data * factors[X.indices]
+        return scaled
+
+
+class SCD(Alternating):
+    """Sequential coordinate descent for the generalized Kullback–Leibler divergence."""
+
+    name = "scd"
+
+    def move(self, block, V, fixed, linear, ridge, low, high, frozen) -> None:
+        """A few sweeps of Newton steps, coordinate by coordinate."""
+        kl_rows(block, V, fixed, linear, ridge, low, high, frozen, self.sweeps, 0.0)
+
+
+class MaskedHALS(Alternating):
+    """Coordinate descent for the weighted Frobenius loss, with a Gram matrix for every row."""
+
+    name = "hals"
+    power = 0.5
+
+    def move(self, block, V, fixed, linear, ridge, low, high, frozen) -> None:
+        """Sweep over the rows, each with its own Gram matrix."""
+        weighted_rows(block, V, fixed, linear, ridge, low, high, frozen, self.sweeps)
