@@ -12,12 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..data import Source, Summary
 from ..data.threads import workers
+from ..exceptions import ConvergenceWarning, IncompatibleError
 from ..files import Checkpoint, fingerprint
 from ..init import INITS, initial_components
 from ..losses import BetaLoss, as_loss
+from ..penalties import combine
 from ..solvers.judge import judge
 from ..solvers.loop import ROW_TOLERANCE, solve
-from ..penalties import combine
 from ..solvers.problem import Problem
 from ..solvers.pull import Pull, build_penalties
 from ..solvers.rows import solve_rows
@@ -25,6 +26,7 @@ from ..solvers.select import choose
 from .base import Factorization, check_n_components
 from .cells import check_indices, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound, warn_of_useless
+from .online import learn_batch
 
 __all__ = ["NMF"]
 
@@ -238,6 +240,51 @@ class NMF(Factorization):
         data = [array for block in source.blocks() for array in _arrays_of(block)]
         folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
         return Checkpoint(folder, fingerprint(parameters, attempt, *data))
+
+    def partial_fit(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, forgetting: float = 1.0
+    ) -> NMF:
+        """Learn from one more batch of rows; the first call starts the model with a `fit` of its batch.
+
+        Parameters
+        ----------
+        X : as for `fit`, (n_samples, n_features)
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+        forgetting : float in (0, 1], default=1.0
+            What the statistics of earlier batches are multiplied by at each call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        IncompatibleError
+            With penalties: they are fitted by `fit` alone.
+        """
+        if not 0 < forgetting <= 1:
+            raise ValueError(f"forgetting={forgetting!r} must lie in (0, 1]: 1 weighs all batches alike")
+        if combine(self.penalty_W, "W") or combine(self.penalty_H, "H"):
+            raise IncompatibleError(
+                "partial_fit takes no penalties; call fit, or drop penalty_W and penalty_H"
+            )
+        first = not hasattr(self, "components_")
+        if first:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                self.fit(X, sample_weight=sample_weight)
+        source = self._source(X, sample_weight=sample_weight, whom="partial_fit")
+        self._check_data(source, "partial_fit")
+        problem = self._problem(source, source.summary())
+        source.scale = 1.0  # statistics of all batches are in the units of the data
+        with workers(len(source.bounds())) as pool:
+            self.components_, self._past = learn_batch(
+                problem, self.components_, None if first else getattr(self, "_past", None), forgetting,
+                ROW_TOLERANCE[self.components_.dtype], pool,
+            )  # fmt: skip
+        self.n_batches_ = 1 if first else self.n_batches_ + 1
+        return self
 
     # -- new data -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,77 @@
+"""Fitting to a stream of batches: the statistics of the block loop, kept between calls.
+
+For the Frobenius loss A = Σ ρ^age Wᵀ S W and B = Σ ρ^age Wᵀ S X (Mairal, Bach, Ponce and Sapiro 2010), then sweeps over
+H; for the other losses the two halves of the multiplicative update, H ∘ ∇⁻ and ∇⁺, summed in the same way (Lefèvre,
+Bach and Févotte 2011). ρ is the forgetting factor: 1 weighs all batches alike, below 1 old ones fade.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..data.threads import Workers
+from ..solvers.gram import GramStats, gram_stats
+from ..solvers.problem import Problem
+from ..solvers.rows import solve_rows
+
+__all__ = ["learn_batch"]
+
+SWEEPS = 8
+
+
+def learn_batch(
+    problem: Problem,
+    H: np.ndarray,
+    past: dict[str, np.ndarray] | None,
+    forgetting: float,
+    tol: float,
+    pool: Workers,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return H after one more batch, and the statistics to pass to the next call.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the batch, in the units of the data.
+    H : ndarray of shape (k, m)
+    past : dict or None
+        What the last call returned.
+    forgetting : float
+        ρ in (0, 1].
+    tol : float
+        Of the rows' residuals.
+    """
+    W = solve_rows(problem, H, tol, pool)
+    if problem.loss.beta == 2 and not problem.source.is_masked:
+        return _least_squares(problem, W, H, past, forgetting, pool)
+    stats: Any = None
+    for found in pool.map(
+        lambda cut: problem.loss.stats(block := problem.source.block(*cut), W[block.rows], H),
+        problem.source.bounds(),
+    ):
+        stats = found if stats is None else stats + found
+    exponent = problem.loss.exponent
+    new = {"numerator": H ** (1 / exponent) * stats.negative, "denominator": stats.positive}
+    if past is not None:
+        new = {name: forgetting * past[name].astype(H.dtype) + new[name] for name in new}
+    seen = new["denominator"] > 0
+    moved = np.divide(new["numerator"], new["denominator"], out=H ** (1 / exponent), where=seen) ** exponent
+    return np.where(problem.frozen[:, None], H, moved), new
+
+
+def _least_squares(problem, W, H, past, forgetting, pool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    from ..kernels.hals import sweep_columns
+
+    stats: Any = None
+    if past is not None:
+        stats = GramStats(forgetting * past["A"], forgetting * past["B"], np.zeros(len(H)))
+    for found in pool.map(
+        lambda cut: gram_stats(block := problem.source.block(*cut), W[block.rows]), problem.source.bounds()
+    ):
+        stats = found if stats is None else stats + found
+    A, B = (np.ascontiguousarray(part, dtype=H.dtype) for part in (stats.A, stats.B))
+    H = H.copy()
+    sweep_columns(H, A, B, 0.0, np.inf, SWEEPS, problem.frozen)
+    return H, {"A": A, "B": B}
