@@ -3,8 +3,8 @@
 This package reads arguments, calls the library and prints; it computes nothing. Nothing heavy is imported before a
 command runs, so that ``nonneg --help`` is quick.
 
-Exit codes: 0; 1 runtime error; 2 usage; 3 data; 4 not converged with ``--strict``; 130 interrupted. An expected error is
-one line on stderr. With ``--json`` stdout holds exactly one JSON object, ``{"error": …}`` after an error.
+Exit codes: 0; 1 runtime error; 2 usage; 3 data; 4 not converged with ``--strict``; 130 interrupted. An expected error
+is one line on stderr. With ``--json`` stdout holds exactly one JSON object, ``{"error": …}`` after an error.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ app = cyclopts.App(
     print_error=False,
     result_action="return_value",
 )
-reproduce = cyclopts.App(name="reproduce", help="Run a published study again: tables, figures and the trained model.")
+reproduce = cyclopts.App(
+    name="reproduce", help="Run a published study again: tables, figures and the trained model."
+)
 reproduce.command(reproduce_ddnmf, name="ddnmf")
 app.command(reproduce)
 app.command(fit, name="fit")

@@ -1,2 +1,221 @@
-def fit():
-    pass
+"""``nonneg fit``: data from a file, a model into a file."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
+from nonneg.cli.options import limited, parse_option, writable
+
+__all__ = ["fit"]
+
+Flag = Parameter(negative=())
+Many = Parameter(consume_multiple=True, negative=())
+
+
+def fit(
+    data: str,
+    /,
+    *,
+    out: Path,
+    model: Literal["nmf", "ddnmf"] = "nmf",
+    n_components: int = 10,
+    seed: int = 0,
+    max_iter: int | None = None,
+    loss: str | None = None,
+    missing: Literal["error", "ignore", "unstored"] | None = None,
+    profile: str | None = None,
+    hidden: Annotated[Sequence[int], Many] | None = None,
+    epochs: int | None = None,
+    set_: Annotated[Sequence[str], Parameter(name="--set", consume_multiple=True, negative=())] = (),
+    checkpoint: Path | None = None,
+    threads: int | None = None,
+    strict: Annotated[bool, Flag] = False,
+    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Fit a model to non-negative data and save it.
+
+    Parameters
+    ----------
+    data:
+        A .npy, .npz (dense or scipy.sparse), .csv, .tsv or .mtx file, or dataset:NAME[:train|test|all], for instance
+        dataset:digits.
+    out:
+        File of the model; nonneg.load reads it.
+    model:
+        nmf: X = W H. ddnmf: the deep model, which needs torch.
+    n_components:
+        Number of parts.
+    seed:
+        Of everything random.
+    max_iter:
+        nmf: most iterations.
+    loss:
+        nmf: frobenius, kl, itakura-saito or a number, the beta of the divergence.
+    missing:
+        nmf: ignore leaves NaN cells out; unstored also what a sparse file does not store.
+    profile:
+        ddnmf: the set of parameters.
+    hidden:
+        ddnmf: widths of the encoder's layers.
+    epochs:
+        ddnmf: passes over the data.
+    set_:
+        Further parameters of the model, as NAME=VALUE.
+    checkpoint:
+        Folder that an interrupted fit goes on from; default OUT.checkpoint, which is removed at the end.
+    threads:
+        Threads of torch and of the linear algebra.
+    strict:
+        Exit with 4 when the fit has not converged (the model is saved all the same).
+    json_:
+        Print one JSON object.
+    """
+    options: dict[str, Any] = dict(parse_option(text) for text in set_)
+    own = {"max_iter": max_iter, "loss": _number(loss), "missing": missing}
+    deep = {"profile": profile, "hidden": None if hidden is None else tuple(hidden), "max_epochs": epochs}
+    for name, value in ((own if model == "ddnmf" else deep) | {}).items():
+        if value is not None:
+            option = "epochs" if name == "max_epochs" else name.replace("_", "-")
+            other = "nmf" if model == "ddnmf" else "ddnmf"
+            raise CommandError(
+                EXIT_USAGE, "usage", f"--{option} belongs to --model {other}, got --model {model}."
+            )
+    chosen = {name: value for name, value in (own | deep).items() if value is not None} | options
+    writable(out.parent)
+    if out.is_dir():
+        raise CommandError(EXIT_RUNTIME, "runtime", f"--out: {out} is a folder; give the name of a file.")
+    folder = out.with_name(out.name + ".checkpoint") if checkpoint is None else checkpoint
+    with limited(threads):
+        estimator = _estimator(model, n_components, chosen | {"random_state": seed, "checkpoint": folder})
+        X = _read(data, missing or "error")
+        started = time.perf_counter()
+        _fit(estimator, X, data, as_epochs=model == "ddnmf")
+        seconds = time.perf_counter() - started
+        estimator.set_params(checkpoint=None, verbose=0)  # of this call, not of the model
+        estimator.save(out)
+    if checkpoint is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    report = _report(estimator, model, out, seconds)
+    print(json.dumps(report) if json_ else _sentence(report))
+    return EXIT_STRICT if strict and not report["converged"] else 0
+
+
+def _number(loss: str | None) -> str | float | None:
+    try:
+        return None if loss is None else float(loss)
+    except ValueError:
+        return loss
+
+
+def _estimator(model: str, n_components: int, options: dict[str, Any]) -> Any:
+    """Return the estimator, its parameters checked."""
+    from nonneg import DDNMF, NMF
+
+    cls = NMF if model == "nmf" else DDNMF
+    known = cls._get_param_names()
+    for name in options:
+        if name not in known:
+            raise CommandError(EXIT_USAGE, "usage", f"--set: {cls.__name__} has no parameter {name!r}.")
+    estimator = cls(n_components, **options)
+    try:
+        estimator._check_params()
+    except (TypeError, ValueError) as error:
+        raise CommandError(EXIT_USAGE, "usage", _flagged(str(error))) from error
+    return estimator
+
+
+def _flagged(text: str) -> str:
+    """Name the option of the command line where a message names the parameter."""
+    name = re.match(r"\w+", text)
+    if name is None:
+        return text
+    option = {"max_epochs": "epochs", "random_state": "seed"}.get(name[0], name[0].replace("_", "-"))
+    return f"--{option}{text[name.end() :]}"
+
+
+def _read(data: str, missing: str) -> Any:
+    """Return the data as the library's source, or raise with exit code 3."""
+    from nonneg.data import as_source
+    from nonneg.datasets import load
+    from nonneg.exceptions import MissingExtraError
+
+    if data.startswith("dataset:"):
+        name, _, part = data.removeprefix("dataset:").partition(":")
+        split: Any = part or "train"
+        try:
+            return load(name, split).data
+        except ValueError as error:
+            raise CommandError(EXIT_USAGE, "usage", f"DATA: {error}") from error
+    path = Path(data)
+    if not path.is_file():
+        text = f"DATA: there is no file {data}; give a file, or dataset:digits, dataset:mnist, dataset:fashion-mnist."
+        raise CommandError(EXIT_DATA, "data", text)
+    try:
+        return as_source(path, missing=missing)
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(error.name or "a reader", "data", f"reading {path.suffix} files") from error
+    except (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        text = f"DATA: {path} cannot be read as a matrix of numbers ({error}); check or replace the file."
+        raise CommandError(EXIT_DATA, "data", text) from error
+
+
+def _fit(estimator: Any, X: Any, data: str, *, as_epochs: bool) -> None:
+    """Fit, with a progress bar for epochs; errors are told apart by whom they name."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from nonneg.exceptions import IncompatibleError
+    from nonneg.experiments.progress import Bar
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the report says whether it converged
+            if not as_epochs:
+                estimator.fit(X)
+                return
+            with Bar(estimator._resolve()["max_epochs"]) as bar:
+                bar.say("ddnmf")
+                estimator.set_params(verbose=lambda record: bar.tick(int(record["epoch"])))
+                estimator.fit(X)
+    except IncompatibleError as error:
+        raise CommandError(EXIT_USAGE, "usage", str(error)) from error
+    except (ValueError, TypeError) as error:
+        name = re.match(r"\w+", str(error))
+        if name is not None and name[0] in estimator.get_params():
+            raise CommandError(EXIT_USAGE, "usage", _flagged(str(error))) from error
+        raise CommandError(EXIT_DATA, "data", f"DATA: {data}: {error}") from error
+
+
+def _report(estimator: Any, model: str, out: Path, seconds: float) -> dict[str, Any]:
+    return {
+        "model": model,
+        "out": str(out),
+        "n_features": int(estimator.n_features_in_),
+        "n_components": int(estimator.n_components_),
+        "n_iter": int(estimator.n_iter_),
+        "converged": bool(estimator.converged_),
+        "reconstruction_err": float(estimator.reconstruction_err_),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _sentence(report: dict[str, Any]) -> str:
+    unit = "epochs" if report["model"] == "ddnmf" else "iterations"
+    state = "converged" if report["converged"] else "not converged"
+    return (
+        f"{report['model']} with {report['n_components']} components, {report['n_features']} features: error "
+        f"{report['reconstruction_err']:.6g} after {report['n_iter']} {unit} ({state}, {report['seconds']:.1f} s); "
+        f"written to {report['out']}"
+    )

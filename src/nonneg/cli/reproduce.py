@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from nonneg.cli.errors import EXIT_USAGE, CommandError
+from nonneg.cli.options import limited, parse_option, writable
 
 __all__ = ["reproduce_ddnmf"]
 
@@ -34,6 +33,7 @@ def reproduce_ddnmf(
     epochs: int | None = None,
     eval_epochs: Annotated[Sequence[int], Many] | None = None,
     hidden: Annotated[Sequence[int], Many] | None = None,
+    batch_size: int | None = None,
     clusterings: Annotated[Sequence[Clustering], Many] | None = None,
     noise: NoiseKind | None = None,
     noise_levels: Annotated[Sequence[float], Many] | None = None,
@@ -74,6 +74,8 @@ def reproduce_ddnmf(
         Score the same trainings at these epochs too.
     hidden:
         Widths of the encoder's layers.
+    batch_size:
+        Samples a step, of all deep methods; the profile's by default.
     clusterings:
         Ways of clustering the codes.
     noise:
@@ -103,28 +105,29 @@ def reproduce_ddnmf(
     json_:
         Print one JSON object instead of the table.
     """
-    if threads is not None and threads < 1:
-        raise CommandError(EXIT_USAGE, "usage", f"--threads must be at least 1, got {threads}.")
     given: dict[str, Any] = {
         "methods": methods, "profiles": profile, "seeds": seeds, "epochs": epochs, "eval_epochs": eval_epochs,
-        "hidden": hidden, "noise": noise, "noise_levels": noise_levels, "noise_methods": noise_methods,
-        "noise_seeds": noise_seeds, "noise_epochs": noise_epochs, "tables": tables,
+        "hidden": hidden, "batch_size": batch_size, "tables": tables, "noise": noise, "noise_levels": noise_levels,
+        "noise_methods": noise_methods,
+        "noise_seeds": noise_seeds, "noise_epochs": noise_epochs,
         "ae2_from_supervisor": ae2_from_supervisor, "n_train": n_train, "n_test": n_test,
     }  # fmt: skip
     folder = Path(f"ddnmf-{'-'.join(dataset)}") if out is None else out
     writable(folder)
-    with _limited(threads):
+    with limited(threads):
         studies = [_study(name, given, clusterings, set_) for name in dataset]
         return _run(studies, folder, render, json_)
 
 
-def _study(name: str, given: dict[str, Any], clusterings: Sequence[str] | None, options: Sequence[str]) -> Any:
+def _study(
+    name: str, given: dict[str, Any], clusterings: Sequence[str] | None, options: Sequence[str]
+) -> Any:
     """The preset of a data set, with what the command line says over it."""
     from dataclasses import replace
 
     from nonneg.experiments.ddnmf import PRESETS, runs_of
 
-    changes = {
+    changes: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list | tuple) else value
         for key, value in given.items()
         if value is not None
@@ -132,49 +135,13 @@ def _study(name: str, given: dict[str, Any], clusterings: Sequence[str] | None, 
     preset = PRESETS[name]
     if clusterings is not None:
         changes["scoring"] = replace(preset.scoring, clusterings=tuple(clusterings))
-    changes["options"] = tuple(sorted(_option(text) for text in options))
+    changes["options"] = tuple(sorted(parse_option(text) for text in options))
     try:
         study = replace(preset, **changes)
         runs_of(study)
     except ValueError as error:
         raise CommandError(EXIT_USAGE, "usage", f"--{str(error).replace('_', '-', 1)}") from error
     return study
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, the value being JSON where it can be read so, else a word."""
-    name, sign, value = text.partition("=")
-    if not (sign and name.isidentifier()):
-        raise CommandError(EXIT_USAGE, "usage", f"--set must be NAME=VALUE, for instance gain=8, got {text!r}.")
-    try:
-        return name, json.loads(value.lower() if value in ("True", "False") else value)
-    except ValueError:
-        return name, value
-
-
-def writable(folder: Path) -> None:
-    """Raise unless files can be written into a folder, which is made if need be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        text = f"--out: {folder} cannot be written ({error.strerror or error}); give another folder."
-        raise CommandError(1, "runtime", text) from error
-
-
-def _limited(threads: int | None) -> Any:
-    if threads is None:
-        return nullcontext()
-    from threadpoolctl import threadpool_limits
-
-    try:
-        import torch
-    except ImportError:
-        pass
-    else:
-        torch.set_num_threads(threads)
-    return threadpool_limits(threads)
 
 
 def _run(studies: Sequence[Any], folder: Path, render: bool, as_json: bool) -> int:

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from nonneg.datasets import NAMES
+from nonneg.exceptions import CheckpointError
 from nonneg.experiments.evaluate import CLUSTERINGS, Codes, Scoring, describe, score
 from nonneg.experiments.images import NOISES, Images, images_of
-from nonneg.experiments.methods import DEEP, METHODS, execute
+from nonneg.experiments.methods import DEEP, METHODS, execute, expected_settings
 from nonneg.experiments.progress import Bar
 from nonneg.experiments.record import Run, RunFile
+from nonneg.files import atomic_write
 
 __all__ = ["PRESETS", "Study", "compute", "runs_of"]
 
@@ -58,6 +60,8 @@ class Study:
         Epochs of Table 3.
     hidden : tuple of int
         Layers of the encoder.
+    batch_size : int or None
+        Samples a step, of all deep methods; None: the profile's.
     tables : tuple of int
         1 or 2: clean images; 3: noisy ones.
     ae2_from_supervisor : bool
@@ -83,6 +87,7 @@ class Study:
     noise_seeds: tuple[int, ...] = (0,)
     noise_epochs: int = 10
     hidden: tuple[int, ...] = (500, 500, 2000)
+    batch_size: int | None = None
     tables: tuple[int, ...] = (1, 3)
     ae2_from_supervisor: bool = True
     scoring: Scoring = field(default_factory=Scoring)
@@ -99,9 +104,10 @@ class Study:
         for name in ("methods", "profiles", "seeds", "noise_seeds", "hidden"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty: give at least one.")
-        for name in ("epochs", "noise_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("epochs", "noise_epochs", "batch_size", "n_train", "n_test"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
         for seed in (*self.seeds, *self.noise_seeds):
             if not 0 <= seed < 2**31:
                 raise ValueError(f"seeds must lie between 0 and 2147483647, got {seed}.")
@@ -152,7 +158,9 @@ def runs_of(study: Study) -> list[Run]:
     return runs
 
 
-def _runs_of_method(study: Study, base: Run, method: str, seeds: tuple[int, ...], epochs: int) -> Iterator[Run]:
+def _runs_of_method(
+    study: Study, base: Run, method: str, seeds: tuple[int, ...], epochs: int
+) -> Iterator[Run]:
     if method == "raw":  # nothing is trained: the clustering's seeds are its only ones
         yield base
         return
@@ -165,7 +173,7 @@ def _runs_of_method(study: Study, base: Run, method: str, seeds: tuple[int, ...]
         if method not in DEEP:
             yield run
             continue
-        run = replace(run, epochs=epochs, hidden=study.hidden)
+        run = replace(run, epochs=epochs, hidden=study.hidden, batch_size=study.batch_size)
         for profile in study.profiles if method == "ddnmf" else study.profiles[:1]:
             yield replace(run, profile=profile, options=study.options if method == "ddnmf" else ())
 
@@ -205,6 +213,8 @@ def compute(study: Study, out: Path, *, shown: bool | None = None) -> list[Run]:
     ------
     DatasetUnavailable, MissingExtraError, OSError
         No images, no torch, or a folder that cannot be written.
+    CheckpointError
+        The folder holds a run of this name that was computed with other parameters.
     """
     images = images_of(study.dataset, study.n_train, study.n_test)
     runs = runs_of(study)
@@ -212,7 +222,8 @@ def compute(study: Study, out: Path, *, shown: bool | None = None) -> list[Run]:
     out.mkdir(parents=True, exist_ok=True)
     with Bar(sum(run.epochs or 1 for run in runs), shown) as bar:
         for run in runs:
-            bar.say(" ".join(str(word) for word in (run.method, run.profile, run.noise_level, f"seed {run.seed}") if word))
+            words = (run.method, run.profile, run.noise_level, f"seed {run.seed}")
+            bar.say(" ".join(str(word) for word in words if word))
             _complete(run, images, study, out, bar, teacher is not None and run.profile == teacher)
             bar.done(run.epochs or 1)
     return runs
@@ -222,6 +233,7 @@ def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, super
     """Bring one run's file to what the study asks for: train if need be, else score what is kept."""
     file = RunFile(out, run)
     record = file.load()
+    _check_same(run, record, file.path)
     y_probe = images.y_train[images.probe]
 
     def report(codes: Codes) -> None:
@@ -234,7 +246,8 @@ def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, super
             record["facts"] = [fact for fact in record["facts"] if _at(fact) != _at(facts)] + [facts]
             record["seconds"]["evaluation"] += time.perf_counter() - started
             file.save(record)
-        _keep(file.work, codes)
+        if run.method != "raw":
+            _keep(file.work, codes)
 
     wanted = {run.epochs, *(epoch for epoch in study.eval_epochs if run.epochs and epoch < run.epochs)}
     if record["complete"]:
@@ -243,7 +256,11 @@ def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, super
         return
     started = time.perf_counter()
     before = record["seconds"]["evaluation"]
-    done = {row["epoch"] for row in record["scores"] if row["method"] == run.method and row["clustering"] == "linear"}
+    done = {
+        row["epoch"]
+        for row in record["scores"]
+        if row["method"] == run.method and row["clustering"] == "linear"
+    }
     try:
         result = execute(run, images, file.work, epochs=study.eval_epochs, done=done, supervisor_rows=supervisor_rows,
                          report=report, tick=bar.tick)  # fmt: skip
@@ -257,6 +274,17 @@ def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, super
     shutil.rmtree(file.work / "checkpoint", ignore_errors=True)
 
 
+def _check_same(run: Run, record: dict[str, Any], path: Path) -> None:
+    """Raise when a run on disk was computed with a profile that has changed since: its name alone is the same."""
+    before = record.get("settings", {})
+    for name, value in expected_settings(run).items():
+        if name in before and value != "auto" and before[name] != value:
+            raise CheckpointError(
+                f"{path} was computed with {name}={before[name]!r}, and profile {run.profile!r} now says {value!r}: "
+                "move the file away, or give another folder (--out)."
+            )
+
+
 def _at(fact: dict[str, Any]) -> tuple[str, int | None]:
     return fact["method"], fact["epoch"]
 
@@ -268,16 +296,16 @@ def _keep(work: Path, codes: Codes) -> None:
     work.mkdir(parents=True, exist_ok=True)
     path = work / f"codes-{codes.label}-{codes.epoch or 0}.npz"
     if not path.is_file():
-        np.savez_compressed(path.with_suffix(".tmp.npz"), test=codes.test, probe=codes.probe, memberships=codes.memberships)
-        path.with_suffix(".tmp.npz").replace(path)
+        with atomic_write(path) as handle:
+            np.savez_compressed(handle, test=codes.test, probe=codes.probe, memberships=codes.memberships)
 
 
 def _kept(work: Path, epochs: set[int | None]) -> Iterator[Codes]:
     for path in sorted(work.glob("codes-*.npz")):
-        if path.name.endswith(".tmp.npz"):
-            continue
         label, _, epoch = path.stem.removeprefix("codes-").rpartition("-")
         if (int(epoch) or None) not in epochs:
             continue
         with np.load(path) as arrays:
-            yield Codes(label, int(epoch) or None, arrays["test"], arrays["probe"], bool(arrays["memberships"]))
+            yield Codes(
+                label, int(epoch) or None, arrays["test"], arrays["probe"], bool(arrays["memberships"])
+            )

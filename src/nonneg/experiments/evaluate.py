@@ -111,7 +111,9 @@ def score(
         test = principal() if _is_reduced(codes.test.shape[1], name) else codes.test
         n_init = 1 if codes.test.shape[1] > WIDE else scoring.n_init
         seeds = scoring.seeds[:1] if name == "argmax" else scoring.seeds
-        labels = [cluster(test, n_classes, n_init=n_init, random_state=seed, **CLUSTERINGS[name]) for seed in seeds]
+        labels = [
+            cluster(test, n_classes, n_init=n_init, random_state=seed, **CLUSTERINGS[name]) for seed in seeds
+        ]
         for metric, function in (("ACC", clustering_accuracy), ("NMI", nmi), ("ARI", ari)):
             values = [round(function(y_test, found), 6) for found in labels]
             rows.append(_row(codes, name, metric, values))

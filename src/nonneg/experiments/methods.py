@@ -14,6 +14,7 @@ images and are taught with clean ones, as the paper's figure 1 has it. All are s
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nonneg.exceptions import ConvergenceWarning
 from nonneg.experiments.evaluate import Codes
 from nonneg.experiments.images import Images, corrupt
 from nonneg.experiments.record import Run
 
-__all__ = ["DEEP", "METHODS", "TRAINING", "execute", "training_of"]
+__all__ = ["DEEP", "METHODS", "execute", "expected_settings", "training_of"]
 
 METHODS = ("raw", "nmf", "ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear", "ae2", "ddnmf")
 DEEP = tuple(method for method in METHODS if method not in ("raw", "nmf"))
@@ -41,8 +43,28 @@ def training_of(run: Run) -> dict[str, Any]:
     """Return how a deep run is trained: the profile's values, with the run's own options over them."""
     from nonneg.deep.profiles import PROFILES
 
-    profile = PROFILES[run.profile or "paper"]
-    return {name: dict(run.options).get(name, profile[name]) for name in TRAINING}
+    values = PROFILES[run.profile or "paper"] | _own(run)
+    return {name: values[name] for name in TRAINING}
+
+
+def expected_settings(run: Run) -> dict[str, Any]:
+    """Return the values that a deep run's profile gives today, to be compared with those it was computed with."""
+    from nonneg.deep.profiles import PROFILES
+
+    if run.method not in DEEP:
+        return {}
+    if run.method == "ddnmf":
+        return PROFILES[run.profile or "paper"] | _noise_of(run) | _own(run) | {"max_epochs": run.epochs}
+    return training_of(run) | {"max_epochs": run.epochs}
+
+
+def _own(run: Run) -> dict[str, Any]:
+    """Return what a run sets over its profile."""
+    return dict(run.options) | ({} if run.batch_size is None else {"batch_size": run.batch_size})
+
+
+def _noise_of(run: Run) -> dict[str, Any]:
+    return {} if run.noise is None else {"noise": run.noise, "noise_level": run.noise_level}
 
 
 def execute(
@@ -94,11 +116,9 @@ def execute(
         report(Codes("raw", None, test, probe))
         return {"history": {}, "settings": {}}
     if run.method == "nmf":
-        from nonneg.models.nmf import NMF
-
-        model = NMF(run.n_components, random_state=run.seed, **dict(run.options)).fit(train)
+        model, encode = _nmf(run, train)
         np.save(_made(work) / "parts.npy", model.parts().astype(np.float32))
-        report(Codes("nmf", None, model.transform(test), model.transform(probe), memberships=True))
+        report(Codes("nmf", None, encode(test), encode(probe), memberships=True))
         return {"history": {}, "settings": {"iterations": int(model.n_iter_)}}
     return _deep(run, train, test, probe, work, epochs, done or set(), supervisor_rows, report, tick)
 
@@ -152,17 +172,14 @@ def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:
         "checkpoint": _made(checkpoint),
         "verbose": lambda record: tick(int(record["epoch"])),
     }
-    options = dict(run.options)
     if run.method == "ddnmf":
-        if run.noise is not None:
-            options |= {"noise": run.noise, "noise_level": run.noise_level}
-        return DDNMF(run.n_components, profile=run.profile or "paper", **common, **options)
+        return DDNMF(run.n_components, profile=run.profile or "paper", **common | _noise_of(run) | _own(run))
     common |= training_of(run)
     if run.method == "ae2":
         return Autoencoder(None, **common)
     kind, activation = run.method.split("-")
     if kind == "dae1" and run.noise is not None:
-        common |= {"noise": run.noise, "noise_level": run.noise_level, "noise_redraw": False}
+        common |= _noise_of(run) | {"noise_redraw": False}
     return Autoencoder(run.n_components, activation=activation, **common)
 
 
@@ -201,12 +218,24 @@ def _report_wide(
     report: Report,
 ) -> None:
     """Report AE2's code, and W of a shallow NMF of it (fitted to the codes of all training images)."""
-    from nonneg.models.nmf import NMF
-
     code_test, code_probe = encode(test), encode(probe)
     report(Codes("ae2", epoch, code_test, code_probe))
-    nmf = NMF(run.n_components, random_state=run.seed).fit(encode(train))
-    report(Codes("ae2+nmf", epoch, nmf.transform(code_test), nmf.transform(code_probe), memberships=True))
+    _, compress = _nmf(run, encode(train))
+    report(Codes("ae2+nmf", epoch, compress(code_test), compress(code_probe), memberships=True))
+
+
+def _nmf(run: Run, X: NDArray) -> tuple[Any, Callable[[NDArray], NDArray]]:
+    """Fit a shallow NMF; return it and its `transform`, both silent about convergence."""
+    from nonneg import NMF
+
+    def quietly(function: Callable[[NDArray], Any], values: NDArray) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return function(values)
+
+    model = NMF(run.n_components, random_state=run.seed)
+    quietly(model.fit, X)
+    return model, lambda values: quietly(model.transform, values)
 
 
 def _supervisor_codes(model: Any, X: NDArray) -> NDArray[np.float32]:

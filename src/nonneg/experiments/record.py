@@ -50,6 +50,8 @@ class Run:
         Layers of the encoder.
     n_components : int
         Width of the code.
+    batch_size : int or None
+        Samples a step; None: the profile's.
     n_train, n_test : int or None
         Only the first so many images, for trials.
     options : tuple of (name, value)
@@ -65,6 +67,7 @@ class Run:
     noise_level: float | None = None
     hidden: tuple[int, ...] | None = None
     n_components: int = 10
+    batch_size: int | None = None
     n_train: int | None = None
     n_test: int | None = None
     options: tuple[tuple[str, Any], ...] = ()
@@ -123,9 +126,9 @@ class RunFile:
 
 
 def load_all(out: Path) -> Iterator[dict[str, Any]]:
-    """Yield every record in a study's folder, in the order of names."""
+    """Yield every record in a study's folder, with its name, in the order of names."""
     for path in sorted((out / "runs").glob("*.json")):
-        yield read_json(path)
+        yield read_json(path) | {"name": path.stem}
 
 
 def read_json(path: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nonneg.experiments import tables
 from nonneg.experiments.record import environment, load_all, write_json
-from nonneg.experiments.tables import Selection, Table
+from nonneg.experiments.tables import Table, selection
 
 if TYPE_CHECKING:
     from nonneg.experiments.ddnmf import Study
@@ -70,18 +70,6 @@ def assemble(studies: Sequence[Study], out: Path, *, draw: bool = True) -> Resul
     return Result([*files, "study.json"], [row for table in found for row in table.rows], text)
 
 
-def selection(study: Study, *, noise: bool = False, epoch: int | None = None) -> Selection:
-    """Return which runs a study shows."""
-    return Selection(
-        study.dataset,
-        study.hidden,
-        study.noise if noise else None,
-        epoch or (study.noise_epochs if noise else study.epochs),
-        study.n_train,
-        study.n_test,
-    )
-
-
 def _clean(study: Study, records: list[dict[str, Any]]) -> Table | None:
     rows = tables.rows_of(records, selection(study))
     if not rows:
@@ -102,8 +90,15 @@ def _clean(study: Study, records: list[dict[str, Any]]) -> Table | None:
 
 
 def _epochs(study: Study, records: list[dict[str, Any]]) -> Table | None:
-    epochs = sorted({row["epoch"] for r in records for row in r["scores"] if row["epoch"] and "noise" not in r["run"]})
-    rows = [row for epoch in epochs for row in tables.rows_of(records, selection(study, epoch=epoch)) if row["epoch"]]
+    epochs = sorted(
+        {row["epoch"] for r in records for row in r["scores"] if row["epoch"] and "noise" not in r["run"]}
+    )
+    rows = [
+        row
+        for epoch in epochs
+        for row in tables.rows_of(records, selection(study, epoch=epoch))
+        if row["epoch"]
+    ]
     if len({row["epoch"] for row in rows}) < 2:
         return None
     caption = f"**By epoch.** ACC on {TITLE[study.dataset]}, as in Table {TABLE_OF[study.dataset][-1]}. {_how(study)}"
@@ -120,7 +115,8 @@ def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Table | N
         texts.append(f"### {TITLE[study.dataset]}\n\n{tables.by_noise(found)}")
         seeds = sorted({seed for row in found for seed in row["seeds"]})
         captions.append(
-            f"{TITLE[study.dataset]}: {study.noise} noise, {study.noise_epochs} epochs, {_count(seeds, 'training seed')}."
+            f"{TITLE[study.dataset]}: {study.noise} noise, {study.noise_epochs} epochs, "
+            f"{_count(seeds, 'training seed')}."
         )
     if not rows:
         return None
@@ -139,18 +135,22 @@ def _how(study: Study) -> str:
     layers = "-".join(map(str, study.hidden))
     train = "the training images" if study.n_train is None else f"the first {study.n_train} training images"
     test = "the test images" if study.n_test is None else f"the first {study.n_test} test images"
-    return f"Trained on {train}, scored on {test}; encoder {layers}-10."
+    batch = "" if study.batch_size is None else f", batches of {study.batch_size}"
+    return f"Trained on {train}, scored on {test}; encoder {layers}-10{batch}."
 
 
 def _reduced(study: Study) -> str:
     if study.dataset == "digits":
         return " Full covariances of AE2's code see its first 50 principal components."
-    return " Full covariances of pixels, and all mixtures of AE2's code, see the first 50 principal components."
+    return (
+        " Full covariances of pixels, and all mixtures of AE2's code, see the first 50 principal components."
+    )
 
 
 def _sidecar(studies: Sequence[Study], records: list[dict[str, Any]]) -> dict[str, Any]:
     seconds = {
-        kind: round(sum(record["seconds"][kind] for record in records), 1) for kind in ("training", "evaluation")
+        kind: round(sum(record["seconds"][kind] for record in records), 1)
+        for kind in ("training", "evaluation")
     }
     return {
         "study": "ddnmf",

@@ -13,14 +13,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nonneg.experiments.record import write_json
 from nonneg.files import atomic_write
 
-__all__ = ["Selection", "Table", "rows_of", "write"]
+if TYPE_CHECKING:
+    from nonneg.experiments.ddnmf import Study
+
+__all__ = ["Selection", "Table", "fits", "method_label", "rows_of", "selection", "write"]
 
 METRICS = ("ACC", "NMI", "ARI")
 CLUSTERING_NAMES = {
@@ -62,6 +65,8 @@ class Selection:
         After which the deep methods are scored.
     n_train, n_test : int or None
         The images used.
+    batch_size : int or None
+        Of the deep methods; None: the profile's.
     seeds : tuple of int or None
         Only these training seeds; None: all that are there.
     """
@@ -72,7 +77,21 @@ class Selection:
     epoch: int
     n_train: int | None = None
     n_test: int | None = None
+    batch_size: int | None = None
     seeds: tuple[int, ...] | None = None
+
+
+def selection(study: Study, *, noise: bool = False, epoch: int | None = None) -> Selection:
+    """Return which runs a study shows."""
+    return Selection(
+        study.dataset,
+        study.hidden,
+        study.noise if noise else None,
+        epoch or (study.noise_epochs if noise else study.epochs),
+        study.n_train,
+        study.n_test,
+        study.batch_size,
+    )
 
 
 def rows_of(records: Iterable[dict[str, Any]], selection: Selection) -> list[dict[str, Any]]:
@@ -94,7 +113,7 @@ def rows_of(records: Iterable[dict[str, Any]], selection: Selection) -> list[dic
     chosen: dict[tuple[Any, ...], tuple[int, list[float], int | None]] = {}
     for record in records:
         run = record["run"]
-        if not _fits(run, selection):
+        if not fits(run, selection):
             continue
         for row in record["scores"]:
             if row["epoch"] not in (None, selection.epoch):
@@ -117,10 +136,14 @@ def _constant(record: dict[str, Any]) -> bool:
     return record.get("settings", {}).get("schedule", "constant") == "constant"
 
 
-def _fits(run: dict[str, Any], selection: Selection) -> bool:
+def fits(run: dict[str, Any], selection: Selection) -> bool:
+    """Whether a run belongs to a selection, its epochs aside."""
     if run["dataset"] != selection.dataset or run.get("noise") != selection.noise:
         return False
-    if "hidden" in run and tuple(run["hidden"]) != selection.hidden:
+    if "hidden" in run and (tuple(run["hidden"]), run.get("batch_size")) != (
+        selection.hidden,
+        selection.batch_size,
+    ):
         return False
     if (run.get("n_train"), run.get("n_test")) != (selection.n_train, selection.n_test):
         return False
@@ -136,7 +159,9 @@ def method_label(method: str, run: dict[str, Any]) -> str:
     return name
 
 
-def _row(dataset: str, key: tuple[Any, ...], members: list[tuple[int, list[float], int | None]]) -> dict[str, Any]:
+def _row(
+    dataset: str, key: tuple[Any, ...], members: list[tuple[int, list[float], int | None]]
+) -> dict[str, Any]:
     label, clustering, level, metric = key
     values = np.array([value for _, found, _ in members for value in found])
     return {
@@ -219,14 +244,23 @@ def markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     def drawn(line: Sequence[str]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
 
-    return "\n".join([drawn(head), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(drawn, body)])
+    return "\n".join(
+        [drawn(head), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(drawn, body)]
+    )
 
 
 def comparison(rows: list[dict[str, Any]]) -> str:
     """Tables 1 and 2: a line a method and clustering, a column a metric; the best mean of a column is bold."""
-    cells = {(row["method"], row["clustering"], row["metric"]): row for row in rows if row["clustering"] != "linear"}
+    cells = {
+        (row["method"], row["clustering"], row["metric"]): row
+        for row in rows
+        if row["clustering"] != "linear"
+    }
     lines = list(dict.fromkeys((method, clustering) for method, clustering, _ in cells))
-    best = {metric: max((r["mean"] for key, r in cells.items() if key[2] == metric), default=0) for metric in METRICS}
+    best = {
+        metric: max((r["mean"] for key, r in cells.items() if key[2] == metric), default=0)
+        for metric in METRICS
+    }
     body = []
     for method, clustering in lines:
         found = [cells.get((method, clustering, metric)) for metric in METRICS]
@@ -248,9 +282,15 @@ def by_noise(rows: list[dict[str, Any]]) -> str:
             for row in rows
             if row["metric"] == metric and row["clustering"] != "linear"
         }
-        lines = sorted(dict.fromkeys(key[:2] for key in cells), key=lambda line: list(CLUSTERING_NAMES).index(line[1]))
+        lines = sorted(
+            dict.fromkeys(key[:2] for key in cells), key=lambda line: list(CLUSTERING_NAMES).index(line[1])
+        )
         body = [
-            [method, CLUSTERING_NAMES[clustering], *(number(cells.get((method, clustering, level))) for level in levels)]
+            [
+                method,
+                CLUSTERING_NAMES[clustering],
+                *(number(cells.get((method, clustering, level))) for level in levels),
+            ]
             for method, clustering in lines
         ]
         head = ["method", "clustering", *(f"{level:.0%}" for level in levels)]
@@ -262,7 +302,9 @@ def by_epoch(rows: list[dict[str, Any]]) -> str:
     """ACC of each method and clustering at several epochs."""
     epochs = sorted({row["epoch"] for row in rows if row["epoch"] is not None})
     cells = {(row["method"], row["clustering"], row["epoch"]): row for row in rows if row["metric"] == "ACC"}
-    lines = list(dict.fromkeys((row["method"], row["clustering"]) for row in rows if row["epoch"] is not None))
+    lines = list(
+        dict.fromkeys((row["method"], row["clustering"]) for row in rows if row["epoch"] is not None)
+    )
     names = CLUSTERING_NAMES | {"linear": "linear classifier"}
     body = [
         [method, names[clustering], *(number(cells.get((method, clustering, epoch))) for epoch in epochs)]
