@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from .array import ArraySource, SparseSource
+from .given_weights import cell_weights, row_weights
 from .mapped import MappedSource
+from .paths import open_path
 from .source import Source
 
 __all__ = ["as_source", "check_cells"]
@@ -51,7 +53,8 @@ def as_source(
     if missing not in _MISSING:
         raise ValueError(f"missing={missing!r} is unknown; choose one of {', '.join(map(repr, _MISSING))}")
     if isinstance(X, Source):
-        source = X
+        source = copy.copy(X)  # what one fit notes on it is not for the next
+        source.scale = 1.0
     else:
         source = _from_data(X, name)
     n, m = source.shape
@@ -70,36 +73,25 @@ def as_source(
         if weights is None:
             source.weights = np.ones(source.X.nnz, source.float_dtype)
     if weights is not None:
-        source = _with_weights(source, weights, name)
+        source.weights = cell_weights(source, weights, name, stored_only=missing == "unstored")
     if sample_weight is not None:
-        source.row_weights = _row_weights(sample_weight, n, source.float_dtype)
+        source.row_weights = row_weights(sample_weight, n, source.float_dtype)
     return source
 
 
 def _from_data(X: Any, name: str) -> Source:
     if isinstance(X, (str, os.PathLike)):
-        return _from_path(Path(X), name)
+        X = open_path(X, name)
     if sp.issparse(X):
         return _from_sparse(X, name)
     if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype.kind in "fiub":
         return MappedSource(X)
-    module = type(X).__module__.split(".")[0]
-    if module == "torch":
-        X = X.detach().cpu().numpy()
-    elif module in ("pandas", "polars"):
-        X = X.to_numpy()
-    array = np.asarray(X)
-    if array.dtype.kind == "c":
+    if isinstance(X, np.ma.MaskedArray):
         raise ValueError(
-            f"Complex data not supported: {name} has dtype {array.dtype}; pass magnitudes, np.abs({name})"
+            f"{name} is a masked array; pass {name}.data with weights=~numpy.ma.getmaskarray({name}), or "
+            f"{name}.filled(numpy.nan) with missing='ignore'"
         )
-    if array.dtype.kind not in "fiub":
-        try:
-            array = array.astype(np.float64)
-        except ValueError as error:
-            raise ValueError(
-                f"{name} has dtype {array.dtype}, which cannot be read as numbers: {error}"
-            ) from error
+    array = _as_array(X, name)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if array.ndim != 2:
@@ -108,6 +100,37 @@ def _from_data(X: Any, name: str) -> Source:
             "Reshape your data with .reshape(-1, 1) if it has one feature, .reshape(1, -1) if it is one sample."
         )
     return ArraySource(array)
+
+
+def _as_array(X: Any, name: str) -> np.ndarray:
+    """Return an array of real numbers, or raise."""
+    module = type(X).__module__.split(".")[0]
+    if module == "torch":
+        X = X.detach().cpu()
+        X = (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy()
+    elif module in ("pandas", "polars"):
+        X = X.to_numpy()
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be read as an array of numbers: {error}") from error
+    if array.dtype.kind == "c":
+        raise ValueError(
+            f"Complex data not supported: {name} has dtype {array.dtype}; pass magnitudes, np.abs({name})"
+        )
+    if array.dtype.kind == "O":
+        try:
+            return np.where(_is_missing_value(array), np.nan, array).astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name} has dtype object, which cannot be read as numbers: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} has dtype {array.dtype}, which is no dtype of numbers; convert it first")
+    return array
+
+
+def _is_missing_value(array: np.ndarray) -> np.ndarray:
+    """Where an object array holds ``pandas.NA`` (which no float is)."""
+    return np.asarray(np.frompyfunc(lambda cell: type(cell).__name__ == "NAType", 1, 1)(array), bool)
 
 
 def _from_sparse(X: Any, name: str) -> SparseSource:
@@ -126,92 +149,6 @@ def _from_sparse(X: Any, name: str) -> SparseSource:
         csr = csr.copy()
         csr.sum_duplicates()
     return SparseSource(csr)
-
-
-def _from_path(path: Path, name: str) -> Source:
-    if not path.exists():
-        raise FileNotFoundError(f"{name}: no such file: {path}")
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return _from_data(np.load(path, mmap_mode="r", allow_pickle=False), name)
-    if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as content:
-            if "indptr" not in content:
-                if len(content.files) != 1:
-                    raise ValueError(
-                        f"{path}: expected one array or a scipy.sparse matrix, found {content.files}"
-                    )
-                return _from_data(content[content.files[0]], name)
-        return _from_data(sp.load_npz(path), name)
-    if suffix in (".csv", ".tsv"):
-        import pandas as pd
-
-        return _from_data(pd.read_csv(path, sep="\t" if suffix == ".tsv" else ","), name)
-    if suffix == ".mtx":
-        from scipy.io import mmread
-
-        return _from_data(mmread(path), name)
-    raise TypeError(
-        f"{path}: {suffix or 'no suffix'} is no known kind of data; known: .npy .npz .csv .tsv .mtx"
-    )
-
-
-def _with_weights(source: Source, weights: Any, name: str) -> Source:
-    if tuple(getattr(weights, "shape", np.shape(weights))) != source.shape:
-        raise ValueError(
-            f"weights has shape {getattr(weights, 'shape', np.shape(weights))}, {name} has {source.shape}; give one weight a cell"
-        )
-    if isinstance(source, MappedSource):
-        raise TypeError(
-            f"weights= needs {name} in memory; for a memory map mark missing cells by NaN and use missing='ignore'"
-        )
-    values = weights.data if sp.issparse(weights) else np.asarray(weights)
-    if values.dtype.kind not in "fiub" or not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError("weights must be finite and non-negative; 0 means missing")
-    dtype = source.float_dtype
-    if isinstance(source, SparseSource):
-        if sp.issparse(weights):
-            source.weights = _beside_stored(source.X, sp.csr_array(weights)).astype(dtype)
-            return source
-        source.weights = values.astype(dtype, copy=False)
-        return source
-    assert isinstance(source, ArraySource)
-    source.weights = (
-        weights.toarray().astype(dtype) if sp.issparse(weights) else values.astype(dtype, copy=False)
-    )
-    return source
-
-
-def _beside_stored(X: sp.csr_array, weights: sp.csr_array) -> np.ndarray:
-    """Weights of the stored cells of X, in their order; X must store every cell that has a weight."""
-    weights = weights.copy()
-    weights.sum_duplicates()
-    weights.eliminate_zeros()
-    pattern = sp.csr_array((np.arange(1, X.nnz + 1), X.indices, X.indptr), shape=X.shape)
-    places = pattern.multiply(weights != 0).tocsr()
-    places.sort_indices()
-    if places.nnz != weights.nnz:
-        raise ValueError(
-            "weights has a positive weight at a cell that X does not store; "
-            "store an explicit 0 there, or give dense weights"
-        )
-    beside = np.zeros(X.nnz, np.float64)
-    beside[places.data - 1] = weights.data
-    return beside
-
-
-def _row_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray | None:
-    row_weights = np.asarray(sample_weight)
-    if row_weights.ndim == 0:
-        row_weights = np.full(n, row_weights)
-    if row_weights.shape != (n,):
-        raise ValueError(f"sample_weight.shape == {row_weights.shape}, expected ({n},): one weight a row")
-    row_weights = row_weights.astype(dtype)
-    if not np.isfinite(row_weights).all() or (row_weights < 0).any():
-        raise ValueError("sample_weight must be finite and non-negative")
-    if not row_weights.any():
-        raise ValueError("sample_weight is zero for every row; at least one row must count")
-    return row_weights
 
 
 def check_cells(source: Source, *, whom: str, name: str = "X", non_negative: bool = True) -> None:

@@ -17,6 +17,7 @@ Cells of weight 0 hold 0 in ``X``, whatever the user's data hold there (NaN and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -42,7 +43,7 @@ class Block:
 
     start: int
     stop: int
-    X: np.ndarray | sp.csr_array
+    X: Any
     weights: np.ndarray | None = None
     row_weights: np.ndarray | None = None
 

@@ -95,7 +95,7 @@ class Source(ABC):
         return [(start, min(start + step, n)) for start in range(0, n, step)]
 
     @abstractmethod
-    def _read(self, rows: slice | np.ndarray) -> np.ndarray | sp.csr_array:
+    def _read(self, rows: slice | np.ndarray) -> Any:
         """Rows as stored, or as floats: whatever costs nothing. A slice may give a view."""
 
     def _read_weights(self, rows: slice | np.ndarray) -> np.ndarray | None:
@@ -114,12 +114,13 @@ class Source(ABC):
         found = self._as_float(self._read(np.asarray(rows)))
         return found.toarray() if sp.issparse(found) else found
 
-    def _as_float(self, found: np.ndarray | sp.csr_array) -> np.ndarray | sp.csr_array:
+    def _as_float(self, found: Any) -> Any:
         dtype = self.float_dtype
         if sp.issparse(found):
-            data = np.require(found.data, dtype, ["C", "A", "W"])
-            if self.scale != 1.0:
-                data = data * dtype.type(self.scale)
+            if self.scale == 1.0:
+                data = np.require(found.data, dtype, ["C", "A", "W"])
+            else:
+                data = np.multiply(found.data, self.scale, dtype=np.float64).astype(dtype)
             if data is found.data:
                 return found
             return sp.csr_array((data, found.indices, found.indptr), shape=found.shape)
@@ -156,7 +157,9 @@ class Source(ABC):
 
 
 def _mask_nan(X: Any, weights: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
-    """NaN cells get weight 0. A sparse X without weights becomes dense: its unstored zeros stay observed."""
+    """NaN cells get weight 0. A sparse X becomes dense unless it has weights beside its stored cells."""
+    if sp.issparse(X) and weights is not None and weights.ndim == 2:
+        X = X.toarray()
     values = X.data if sp.issparse(X) else X
     missing = np.isnan(values)
     if not missing.any():

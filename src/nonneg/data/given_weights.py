@@ -1,0 +1,87 @@
+"""The user's weights of cells and rows, checked and brought beside the data they belong to."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .array import SparseSource
+from .mapped import MappedSource
+from .source import Source
+
+__all__ = ["cell_weights", "row_weights"]
+
+
+def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool = False) -> np.ndarray:
+    """Return weights in the form that ``source.weights`` has; ``stored_only``: unstored cells are missing.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, negative or non-finite weights, or a weight at a cell that a sparse X does not store.
+    TypeError
+        For a memory map, which has no place beside it.
+    """
+    shape = tuple(getattr(weights, "shape", None) or np.shape(weights))
+    if shape != source.shape:
+        raise ValueError(f"weights has shape {shape}, {name} has {source.shape}; give one weight a cell")
+    if isinstance(source, MappedSource):
+        raise TypeError(
+            f"weights= needs {name} in memory; for a memory map mark missing cells by NaN and use missing='ignore'"
+        )
+    values = weights.data if sp.issparse(weights) else np.asarray(weights)
+    if values.dtype.kind not in "fiub" or not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError("weights must be finite and non-negative; 0 means missing")
+    dtype = source.float_dtype
+    if not isinstance(source, SparseSource):
+        return weights.toarray().astype(dtype) if sp.issparse(weights) else values.astype(dtype, copy=False)
+    if sp.issparse(weights):
+        return _beside_stored(source.X, sp.csr_array(weights)).astype(dtype)
+    if stored_only:
+        rows = np.repeat(np.arange(source.shape[0]), np.diff(source.X.indptr))
+        return values[rows, source.X.indices].astype(dtype)
+    return values.astype(dtype, copy=False)
+
+
+def _beside_stored(X: sp.csr_array, weights: sp.csr_array) -> np.ndarray:
+    """Weights of the stored cells of X, in their order; X must store every cell that has a weight."""
+    weights = weights.copy()
+    weights.sum_duplicates()
+    weights.eliminate_zeros()
+    pattern = sp.csr_array((np.arange(1, X.nnz + 1), X.indices, X.indptr), shape=X.shape)
+    places = pattern.multiply(weights != 0).tocsr()
+    places.sort_indices()
+    if places.nnz != weights.nnz:
+        raise ValueError(
+            "weights has a positive weight at a cell that X does not store; "
+            "store an explicit 0 there, or give dense weights"
+        )
+    beside = np.zeros(X.nnz, np.float64)
+    beside[places.data - 1] = weights.data
+    return beside
+
+
+def row_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
+    """Return (n,) weights of the rows; a number gives every row that weight.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, and for weights that are negative, not finite or all zero.
+    """
+    found = np.asarray(sample_weight)
+    if found.ndim == 0:
+        found = np.full(n, found)
+    if found.shape != (n,):
+        raise ValueError(f"sample_weight.shape == {found.shape}, expected ({n},): one weight a row")
+    if found.dtype.kind == "O":
+        with suppress(TypeError, ValueError):  # refused below
+            found = found.astype(np.float64)
+    if found.dtype.kind not in "fiub" or not np.isfinite(found).all() or (found < 0).any():
+        raise ValueError("sample_weight must be finite and non-negative numbers, one a row")
+    if not found.any():
+        raise ValueError("sample_weight is zero for every row; at least one row must count")
+    return found.astype(dtype)

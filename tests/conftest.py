@@ -1,0 +1,40 @@
+"""What all tests share: fixed hypothesis examples, small blocks, a chosen number of threads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# reference.py and matrix_cases.py are plain modules beside the tests
+sys.path.insert(0, str(Path(__file__).parent))
+
+# the same examples in every run: a failure that a run finds, the next one finds too
+settings.register_profile(
+    "nonneg",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("nonneg")
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 64 rows, so that a few hundred rows make several."""
+    from nonneg.data import source
+
+    monkeypatch.setattr(source, "BLOCK_BYTES", 1)
+
+
+@pytest.fixture
+def threads() -> Callable[[int], AbstractContextManager]:
+    """``with threads(2): ...`` offers that many threads to the library (by the user's own means)."""
+    from threadpoolctl import threadpool_limits
+
+    return lambda count: threadpool_limits(limits=count, user_api="blas")

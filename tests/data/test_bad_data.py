@@ -1,0 +1,94 @@
+"""Data that cannot be used: the message says what, how many, where first, and what to do."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import torch
+
+from nonneg.data import as_source
+from nonneg.data.as_source import check_cells
+
+GOOD = np.arange(600.0).reshape(200, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (np.ones(5), ValueError, r"X: expected a 2-D array .*, got 1-D of shape \(5,\).*reshape"),
+        (3.0, ValueError, "X: expected a 2-D array"),
+        ([1.0, 2.0], ValueError, "X: expected a 2-D array"),
+        (np.ones((2, 3, 4)), ValueError, "got 3-D"),
+        (pd.Series([1.0, 2.0]), ValueError, "got 1-D"),
+        (torch.ones(3), ValueError, "got 1-D"),
+        (np.ones((0, 3)), ValueError, r"X: found array with 0 sample\(s\) \(shape=\(0, 3\)\)"),
+        (np.ones((3, 0)), ValueError, r"X: 0 feature\(s\) \(shape=\(3, 0\)\)"),
+        (sp.csr_array((0, 3)), ValueError, r"0 sample\(s\)"),
+        (np.ones((2, 2)) * 1j, ValueError, r"[Cc]omplex.*X has dtype complex128.*np.abs"),
+        (sp.csr_array(np.ones((2, 2)) * 1j), ValueError, "[Cc]omplex"),
+        ([[1, 2], [3]], ValueError, "X"),
+        (np.array([["a", "b"]]), ValueError, "X has dtype <U1.*numbers"),
+        (np.array([["1", "2"]]), ValueError, "X has dtype <U1.*numbers"),
+        (np.array([[b"1", b"2"]]), ValueError, "X has dtype .S1.*numbers"),
+        (np.array([[1.0, {"a": 1}]], object), TypeError, "X has dtype object.*argument must be .* number"),
+        (np.array([["2020-01-01"]], "M8[D]"), (TypeError, ValueError), "X has dtype datetime64"),
+        (np.array([[3]], "m8[s]"), (TypeError, ValueError), "X has dtype timedelta64"),
+        (pd.DataFrame({"a": [datetime.datetime(2020, 1, 1)]}), (TypeError, ValueError), "X has dtype"),
+        (pd.DataFrame({"a": ["x", "y"]}), ValueError, "X has dtype object"),
+        (np.ma.masked_array(np.ones((2, 2)), mask=np.eye(2)), (TypeError, ValueError), "X is a masked array.*weights"),
+        ({"a": [1.0]}, (TypeError, ValueError), "X"),
+        (None, (TypeError, ValueError), "X"),
+        ("/nowhere/data.npy", FileNotFoundError, "X: no such file: /nowhere/data.npy"),
+    ],
+)  # fmt: skip
+def test_kinds_that_are_refused(data, error, message):
+    with pytest.raises(error, match=message):
+        as_source(data)
+
+
+def test_files_that_are_refused(tmp_path):
+    (tmp_path / "data.xyz").write_text("1 2 3")
+    with pytest.raises(TypeError, match=r"data.xyz.*known: .*.npy"):
+        as_source(tmp_path / "data.xyz")
+    np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
+    with pytest.raises(ValueError, match=r"two.npz: cannot be read as .npz .expected one array"):
+        as_source(tmp_path / "two.npz")
+    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY\x01\x00 and then nothing")
+    with pytest.raises(ValueError, match=r"broken.npy"):
+        as_source(tmp_path / "broken.npy")
+    for name in ("broken.npz", "broken.mtx", "empty.csv"):
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(ValueError, match=name):
+            as_source(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, np.asfortranarray, sp.csr_array])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.nan, r"X contains NaN: 3 cell\(s\), the first at \(70, 2\).*missing='ignore'"),
+        (np.inf, r"X contains infinity \(inf\): 3 cell\(s\), the first at \(70, 2\).*weight 0"),
+        (-np.inf, r"X contains infinity \(inf\): 3 cell\(s\), the first at \(70, 2\)"),
+        (-1.0, r"Negative values in data passed to NMF.fit: 3 cell\(s\) of X, first at \(70, 2\)"),
+    ],
+)
+def test_bad_cells_are_counted_and_located(kind, value, message, small_blocks):
+    A = GOOD.copy()
+    A[70, 2] = A[71, 0] = A[199, 1] = value
+    with pytest.raises(ValueError, match=message):
+        check_cells(as_source(kind(A)), whom="NMF.fit")
+
+
+def test_cells_of_any_sign_where_they_are_allowed(small_blocks):
+    check_cells(as_source(-GOOD), whom="SemiNMF.fit", non_negative=False)
+    check_cells(as_source(GOOD), whom="NMF.fit")
+    check_cells(as_source(np.where(GOOD == 5, np.nan, GOOD), missing="ignore"), whom="NMF.fit")
+
+
+def test_the_name_of_the_argument_can_be_chosen():
+    with pytest.raises(ValueError, match="X_new: expected a 2-D"):
+        as_source(np.ones(3), name="X_new")
