@@ -19,6 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .block import Block
+from .threads import workers
 
 __all__ = ["Source", "Summary", "float_dtype_of"]
 
@@ -36,12 +37,14 @@ def float_dtype_of(dtype: Any) -> np.dtype:
 class Summary:
     """What one pass over the observed cells of X finds (weights 0 excluded).
 
-    ``total_weight`` is the sum of the weights; ``sum`` the weighted sum of the cells.
+    ``total_weight`` is the sum of the weights; ``sum`` and ``squares`` are weighted sums of the cells and of their
+    squares.
     """
 
     minimum: float
     maximum: float
     sum: float
+    squares: float
     total_weight: float
     n_zero_rows: int
 
@@ -147,13 +150,13 @@ class Source(ABC):
             yield self.block(start, stop)
 
     def summary(self) -> Summary:
-        """Find minimum, maximum, mean and zero rows of the observed cells, in one pass."""
-        low, high, total, weight, zero_rows = math.inf, -math.inf, 0.0, 0.0, 0
-        for block in self.blocks():
-            found = _summarize(block)
-            low, high = min(low, found[0]), max(high, found[1])
-            total, weight, zero_rows = total + found[2], weight + found[3], zero_rows + found[4]
-        return Summary(low, high, total, weight, zero_rows)
+        """Find minimum, maximum, sums and zero rows of the observed cells, in one pass."""
+        low, high, totals = math.inf, -math.inf, np.zeros(4)
+        bounds = self.bounds()
+        with workers(len(bounds)) as pool:
+            for found in pool.map(lambda cut: _summarize(self.block(*cut)), bounds):
+                low, high, totals = min(low, found[0]), max(high, found[1]), totals + found[2]
+        return Summary(low, high, *map(float, totals[:3]), int(totals[3]))
 
 
 def _mask_nan(X: Any, weights: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
@@ -184,24 +187,39 @@ def _hide_unobserved(X: Any, weights: np.ndarray) -> tuple[Any, np.ndarray]:
     return (np.where(hidden, X.dtype.type(0), X) if hidden.any() else X), weights
 
 
-def _summarize(block: Block) -> tuple[float, float, float, float, int]:
+def _summarize(block: Block) -> tuple[float, float, np.ndarray]:
+    """Minimum, maximum and [sum, sum of squares, weight, zero rows] of a block."""
     X, weights = block.X, block.weights
-    b, m = X.shape
     values = X.data if block.is_sparse else X
-    if weights is not None:
-        seen = values[weights > 0]
-    else:
-        seen = values
+    seen = values if weights is None else values[weights > 0]
     low = float(seen.min()) if seen.size else math.inf
     high = float(seen.max()) if seen.size else -math.inf
-    if block.is_sparse and weights is None and X.nnz < b * m:
+    if block.is_sparse and weights is None and X.nnz < X.shape[0] * X.shape[1]:
         low, high = min(low, 0.0), max(high, 0.0)
-    if weights is None:
-        row_sums = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
-    elif block.is_sparse:
-        weighted = sp.csr_array((X.data.astype(np.float64) * weights, X.indices, X.indptr), shape=X.shape)
-        row_sums = np.asarray(weighted.sum(axis=1)).ravel()
-    else:
-        row_sums = np.einsum("ij,ij->i", X, weights, dtype=np.float64)
-    total = row_sums.sum() if block.row_weights is None else np.dot(row_sums, block.row_weights)
-    return low, high, float(total), block.total_weight(), int(np.count_nonzero(row_sums == 0))
+    first, second = _moments(block)
+    zero_rows = np.count_nonzero(first == 0)
+    if block.row_weights is not None:
+        first, second = first * block.row_weights, second * block.row_weights
+    return (
+        low,
+        high,
+        np.array(
+            [first.sum(dtype=np.float64), second.sum(dtype=np.float64), block.total_weight(), zero_rows]
+        ),
+    )
+
+
+def _moments(block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """Σ_j w_ij x_ij and Σ_j w_ij x_ij² of every row."""
+    X, weights = block.X, block.weights
+    if not block.is_sparse:
+        if weights is None:
+            return X @ np.ones(X.shape[1], X.dtype), np.einsum("ij,ij->i", X, X)
+        weighted = X * weights
+        return weighted.sum(axis=1), np.einsum("ij,ij->i", weighted, X)
+    first = X.data if weights is None else X.data * weights
+    starts, filled = X.indptr[:-1], np.diff(X.indptr) > 0
+    return (
+        np.add.reduceat(np.append(first, 0), starts) * filled,
+        np.add.reduceat(np.append(first * X.data, 0), starts) * filled,
+    )

@@ -163,7 +163,9 @@ class NMF(Factorization):
             self.penalty_W, self.penalty_H, shape=source.shape, k=k, weight=summary.total_weight, beta=loss.beta,
             unit=unit, rows_weight=_rows_weight(source),
         )  # fmt: skip
-        problem = Problem(source, loss, unit, summary.total_weight, frozen, penalties or None)
+        problem = Problem(
+            source, loss, unit, summary.total_weight, summary.squares, frozen, penalties or None
+        )
         solver = choose(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
         best, losses = None, []
@@ -292,7 +294,7 @@ class NMF(Factorization):
         loss = as_loss(self.loss)
         source.scale, summary = _rescaled(source, summary)
         frozen = np.zeros(self.n_components_, bool)
-        problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, frozen)
+        problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, summary.squares, frozen)
         if self._row_pull is not None:
             problem.row_pull = self._pull_on_rows(source)
         return problem

@@ -9,7 +9,10 @@ import numpy as np
 from ..data.block import Block
 from .problem import Fixed
 
-__all__ = ["GramStats", "data_product", "gram_loss", "gram_stats", "squared_norm"]
+__all__ = ["CANCELS", "GramStats", "data_product", "gram_loss", "gram_stats"]
+
+# below this share of ‖X‖² the Gram form of the loss has lost its digits
+CANCELS = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
 
 
 @dataclass
@@ -30,8 +33,6 @@ class GramStats:
 def data_product(block: Block, fixed: Fixed) -> np.ndarray:
     """P = X Hᵀ of a block, (b, k)."""
     X = block.X
-    if not block.is_sparse:
-        return X @ fixed.rows.T
     return X @ fixed.columns
 
 
@@ -43,16 +44,6 @@ def gram_stats(block: Block, W: np.ndarray) -> GramStats:
     if not block.is_sparse:
         return GramStats(weighted.T @ W, weighted.T @ X, sums)
     return GramStats(weighted.T @ W, (X.T @ weighted).T, sums)
-
-
-def squared_norm(block: Block) -> float:
-    """Σ s_i ‖x_i‖² of a block."""
-    X = block.X
-    if block.row_weights is None:
-        values = (X.data if block.is_sparse else X).ravel()
-        return float(np.dot(values, values))
-    rows = X.multiply(X).sum(axis=1) if block.is_sparse else np.einsum("ij,ij->i", X, X)
-    return float(np.dot(np.asarray(rows, np.float64).ravel(), block.row_weights))
 
 
 def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:

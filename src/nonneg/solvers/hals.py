@@ -1,14 +1,17 @@
-"""Hierarchical alternating least squares with inner sweeps and extrapolation, for the Frobenius loss.
+"""Solvers for the Frobenius loss that make one pass over the rows an iteration.
 
-One pass over the rows an iteration. For every block: P = X Hᵀ, a few sweeps of coordinate descent over W
-(Cichocki and Phan 2009; several sweeps for each data product: Gillis and Glineur 2012), then A += Wᵀ S W and
-B += Wᵀ S X while the block is in cache; after the pass the same sweeps over H from A and B. Both factors are
-extrapolated, V + μ (V − V_before) put back into their sets, as by Ang and Gillis (2019); when the objective would
-rise the iterate is thrown away and the search goes on from the last accepted one without momentum, so accepted
+For every block: P = X Hᵀ, W moves, then A += Wᵀ S W and B += Wᵀ S X while the block is in cache; after the pass H
+moves from A and B, and the loss at the new (W, H) follows from them without another product. How a factor moves is
+a `Sweep` (see `quadratic.py`): a few sweeps of coordinate descent for each data product (HALS: Cichocki and Phan
+2009; several sweeps: Gillis and Glineur 2012), exact sub-problems (ANLS), or clipping (ALS).
+
+HALS extrapolates H, H_y = max(0, H + μ (H − H_before)), in the manner of Ang and Gillis (2019), but W is left alone: it
+is solved afresh from H in every pass, so extrapolating it gained nothing (see experiments/LOG.md). When the objective
+would rise the iterate is thrown away and the search goes on from the last accepted one without momentum, so accepted
 iterates are monotone.
 
-Penalties that are sums over cells, or quadratic in the components, are exact within the sweeps; proximal and
-smooth ones are met by proximal gradient steps in place of the sweeps (`quadratic.py` has both).
+Penalties that are sums over cells, or quadratic in the components, are exact within the sweeps; proximal and smooth
+ones are met by proximal gradient steps in their place.
 """
 
 from __future__ import annotations
@@ -18,108 +21,107 @@ from typing import Any
 import numpy as np
 
 from ..data.threads import Workers
-from .gram import GramStats, data_product, gram_loss, gram_stats, squared_norm
+from .gram import CANCELS, GramStats, data_product, gram_loss, gram_stats
 from .kkt import Residual, balance
 from .problem import Fixed, Problem
-from .quadratic import columns_step, rows_step
+from .quadratic import Clip, Exact, Sweep, columns_step, rows_step
 from .step import Record, Solver, State
 
-__all__ = ["HALS"]
+__all__ = ["ALS", "ANLS", "HALS", "GramSolver"]
 
-MOMENTUM = 0.5
-GROWTH, CEILING_GROWTH, DECAY = 1.05, 1.01, 1.5
+GROWTH, CEILING_GROWTH, DECAY = 1.1, 1.01, 2.0
 
 
-class HALS(Solver):
-    """See the module.
+class GramSolver(Solver):
+    """One pass over the rows an iteration; how a factor moves is a `Sweep`.
 
-    ``extra`` holds the last accepted factors, and ``[momentum, its ceiling, objective, ‖X‖²]``.
+    ``state.W, state.H`` are the last accepted factors; ``extra`` holds the H to start the next pass from (``push``),
+    a second buffer for W (``spare``), and ``[momentum, its ceiling, objective]``.
     """
 
-    name = "hals"
+    momentum = 0.0
+    monotone = True
 
-    def __init__(self, sweeps: int = 8) -> None:
-        self.sweeps = sweeps
+    def __init__(self, move: Sweep) -> None:
+        self.how = move
 
     def start(self, problem: Problem, state: State) -> None:
         """Nothing is accepted yet: the objective is infinite."""
-        xx = sum(squared_norm(block) for block in problem.source.blocks())
         state.extra = {
-            "W": state.W.copy(),
-            "H": state.H.copy(),
-            "scalars": np.array([MOMENTUM, 1.0, np.inf, xx]),
+            "push": state.H.copy(),
+            "spare": state.W.copy(),
+            "scalars": np.array([self.momentum, 1.0, np.inf]),
         }
 
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
-        """One pass; a rejected one is followed by a plain one, so that every call accepts an iterate."""
-        record, accepted = self._try(problem, state, pool, plain=False)
-        if not accepted:
+        """One pass; a rejected one is followed by a plain one from the last accepted point."""
+        record = self._try(problem, state, pool, plain=False)
+        if record is None:
             scalars = state.extra["scalars"]
             scalars[:2] = scalars[0] / DECAY, scalars[0]
-            state.W[...] = state.extra["W"]
-            state.H = state.extra["H"].copy()
-            record, _ = self._try(problem, state, pool, plain=True)
+            state.extra["push"] = state.H.copy()
+            record = self._try(problem, state, pool, plain=True)
+            assert record is not None
         return record
 
-    def _try(self, problem: Problem, state: State, pool: Workers, *, plain: bool) -> tuple[Record, bool]:
-        momentum, ceiling, best, xx = state.extra["scalars"]
-        last_W, last_H = state.extra["W"], state.extra["H"]
-        push = 0.0 if plain or not np.isfinite(best) else momentum
-        stats, residual, moved = self._rows(problem, state, last_W, push, pool)
+    def _try(self, problem: Problem, state: State, pool: Workers, *, plain: bool) -> Record | None:
+        momentum, ceiling, best = state.extra["scalars"]
+        start, spare = state.extra["push"], state.extra["spare"]
+        stats, residual, moved = self._rows(problem, start, state.W, spare, pool)
         sums, squares = stats.sums, np.diag(stats.A).astype(np.float64)
-        pull = problem.penalties.on_H(state.H, sums, squares) if problem.penalties else None
-        d = balance(last_W, state.H, problem.unit, problem.source.row_weights)
-        H, of_columns = columns_step(state.H, stats, pull, problem, d, self.sweeps)
-        objective = gram_loss(xx, stats, H)
+        pull = problem.penalties.on_H(start, sums, squares) if problem.penalties else None
+        d = balance(spare, start, problem.unit, problem.source.row_weights)
+        H, of_columns = columns_step(start, stats, pull, problem, d, self.how)
+        objective = gram_loss(problem.squares, stats, H)
+        if objective < CANCELS[H.dtype] * problem.squares:
+            objective = _exact_loss(problem, spare, H, pool)
         if problem.penalties:
-            objective += problem.penalties.value(state.W, H, sums, squares)
-        change = float(np.sqrt(moved) / max(float(np.linalg.norm(state.W)), np.finfo(float).tiny))
-        record = Record(objective, (residual | of_columns).relative, change)
-        if objective > best and not plain:
-            return record, False
-        pushed = H + H.dtype.type(momentum) * (H - last_H)
-        pushed[problem.frozen] = H[problem.frozen]
-        state.H = _back_into_set(pushed, pull)
-        state.H[problem.frozen] = H[problem.frozen]
-        state.extra["H"] = H
-        last_W[...] = state.W
+            objective += problem.penalties.value(spare, H, sums, squares)
+        change = float(np.sqrt(moved) / max(float(np.linalg.norm(spare)), np.finfo(float).tiny))
+        kkt = (residual | of_columns).relative
+        if objective > best and self.monotone:
+            # a plain step rises by rounding alone: the last accepted point stands
+            return Record(best, kkt, 0.0) if plain else None
+        push = H + H.dtype.type(momentum if np.isfinite(best) else 0.0) * (H - state.H)
+        push = _back_into_set(push, pull)
+        push[problem.frozen] = H[problem.frozen]
         ceiling = min(1.0, CEILING_GROWTH * ceiling)
-        state.extra["scalars"] = np.array([min(ceiling, GROWTH * momentum), ceiling, objective, xx])
-        return record, True
+        state.extra.update(
+            push=push, spare=state.W, scalars=np.array([min(ceiling, GROWTH * momentum), ceiling, objective])
+        )
+        state.W, state.H = spare, H
+        return Record(objective, kkt, change)
 
     def _rows(
-        self, problem: Problem, state: State, last: np.ndarray, push: float, pool: Workers
+        self, problem: Problem, H: np.ndarray, last: np.ndarray, W: np.ndarray, pool: Workers
     ) -> tuple[GramStats, Residual, float]:
-        """Move W, extrapolate it by ``push``, and sum what H needs."""
-        fixed, W = Fixed(rows=state.H), state.W
+        """Move W from ``last``, and sum what H needs."""
+        fixed = Fixed(rows=H)
         fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
-        pull = problem.penalties.on_W(W, state.H) if problem.penalties else None
-        d = balance(W, state.H, problem.unit, problem.source.row_weights).astype(W.dtype)
+        pull = problem.penalties.on_W(last, H) if problem.penalties else None
+        d = balance(last, H, problem.unit, problem.source.row_weights).astype(W.dtype)
         bounds = problem.source.bounds()
 
-        def move(mine: np.ndarray, old: np.ndarray, P: np.ndarray, weights: Any) -> tuple[Residual, float]:
+        def move(rows: slice, P: np.ndarray, weights: Any) -> tuple[Residual, float]:
+            mine, old = W[rows], last[rows]
+            mine[...] = old
             seen = None if weights is None else weights > 0
-            residual = rows_step(mine, fixed.gram, P, pull, problem, d, self.sweeps, seen)
+            residual = rows_step(mine, fixed.gram, P, pull, problem, d, self.how, seen)
             gap = mine - old
-            moved = float(np.einsum("ij,ij->", gap, gap, dtype=np.float64))
-            if push:
-                mine += mine.dtype.type(push) * gap
-                mine[...] = _back_into_set(mine, pull)
-            return residual, moved
+            return residual, float(np.einsum("ij,ij->", gap, gap, dtype=np.float64))
 
         residual, moved = Residual(), 0.0
         whole = problem.penalties is not None and problem.penalties.whole_W
         if whole:  # the penalty couples rows: all of W moves at once
             parts = pool.map(lambda cut: data_product(problem.source.block(*cut), fixed), bounds)
-            residual, moved = move(W, last, np.concatenate(list(parts)), problem.source.row_weights)
+            residual, moved = move(slice(None), np.concatenate(list(parts)), problem.source.row_weights)
 
         def work(cut: tuple[int, int]) -> tuple[GramStats, Residual, float]:
             block = problem.source.block(*cut)
-            mine = W[block.rows]
             if whole:
-                return gram_stats(block, mine), residual, 0.0
-            found = move(mine, last[block.rows], data_product(block, fixed), block.row_weights)
-            return gram_stats(block, mine), *found
+                return gram_stats(block, W[block.rows]), residual, 0.0
+            found = move(block.rows, data_product(block, fixed), block.row_weights)
+            return gram_stats(block, W[block.rows]), *found
 
         stats = None
         for of_block, of_rows, distance in pool.map(work, bounds):
@@ -127,6 +129,45 @@ class HALS(Solver):
             residual, moved = residual | of_rows, moved + distance
         assert stats is not None
         return stats, residual, moved
+
+
+class HALS(GramSolver):
+    """Coordinate descent with inner sweeps and extrapolation."""
+
+    name = "hals"
+    momentum = 0.7
+
+    def __init__(self, sweeps: int = 8) -> None:
+        super().__init__(Sweep(sweeps))
+
+
+class ANLS(GramSolver):
+    """Alternating exact non-negative least squares (Kim and Park 2008)."""
+
+    name = "anls"
+
+    def __init__(self) -> None:
+        super().__init__(Exact())
+
+
+class ALS(GramSolver):
+    """Alternating least squares with clipping, as MATLAB's ``nnmf``: no convergence guarantee, the loss may rise."""
+
+    name = "als"
+    monotone = False
+
+    def __init__(self) -> None:
+        super().__init__(Clip())
+
+
+def _exact_loss(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> float:
+    """The loss from the residual itself, where the Gram form is a difference of nearly equal numbers."""
+
+    def work(cut: tuple[int, int]) -> float:
+        block = problem.source.block(*cut)
+        return problem.loss.value(block, W[block.rows], H)
+
+    return sum(pool.map(work, problem.source.bounds()))
 
 
 def _back_into_set(V: np.ndarray, pull: object) -> np.ndarray:

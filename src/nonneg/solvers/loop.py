@@ -66,8 +66,8 @@ def solve(
                 problem, solver, state, pool, history, clock,
                 first=done + 1, max_iter=max_iter, tol=limit, callback=callback, checkpoint=checkpoint,
             )  # fmt: skip
-            final_H = state.extra.get("H", state.H)
-            final_W, kkt, loss = _final_pass(problem, state.extra.get("W", state.W), final_H, row_tol, pool)
+            final_H = state.H
+            final_W, kkt, loss = _final_pass(problem, state.W, final_H, row_tol, pool)
             if status != "converged" or kkt <= tol:
                 break
             # the exact residual is a little larger than the running one: aim a little lower

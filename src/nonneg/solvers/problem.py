@@ -63,6 +63,8 @@ class Problem:
         Mean of the observed cells of X as the source hands them out (1 when X is all zero).
     total_weight : float
         Sum of the weights of the observed cells.
+    squares : float
+        Σ s_i w_ij X_ij².
     frozen : ndarray of bool, shape (k,)
         Components whose row of H stays as it is.
     penalties : Penalties or None
@@ -75,6 +77,7 @@ class Problem:
     loss: Any
     unit: float
     total_weight: float
+    squares: float
     frozen: np.ndarray
     penalties: Penalties | None = None
     row_pull: Pull | None = None

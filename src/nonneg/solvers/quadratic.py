@@ -11,10 +11,66 @@ import numpy as np
 from ..penalties import Combined
 from .gram import GramStats
 from .kkt import Residual
+from .least_squares import nonnegative_rows, unconstrained_rows
 from .problem import Problem
 from .pull import Pull
 
-__all__ = ["columns_step", "curvature", "proximal_residual", "proximal_step", "rows_step"]
+__all__ = [
+    "Clip",
+    "Exact",
+    "Sweep",
+    "columns_step",
+    "curvature",
+    "proximal_residual",
+    "proximal_step",
+    "rows_step",
+]
+
+
+class Sweep:
+    """A few sweeps of coordinate descent (HALS)."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def rows(self, W: np.ndarray, G: np.ndarray, P: np.ndarray, low: float, high: float) -> None:
+        """Move rows of W in place."""
+        from ..kernels.hals import sweep_rows
+
+        sweep_rows(W, G, P, low, high, self.times)
+
+    def columns(self, H, A, B, low: float, high: float, frozen: np.ndarray) -> None:
+        """Move the free rows of H in place."""
+        from ..kernels.hals import sweep_columns
+
+        sweep_columns(H, A, B, low, high, self.times, frozen)
+
+
+class Exact(Sweep):
+    """Solve every sub-problem to rounding (alternating non-negative least squares, Kim and Park 2008)."""
+
+    def __init__(self) -> None:
+        super().__init__(times=8)
+
+    def rows(self, W: np.ndarray, G: np.ndarray, P: np.ndarray, low: float, high: float) -> None:
+        """Replace rows of W by the answer."""
+        W[...] = nonnegative_rows(G, P, low, high, 1e-12 if W.dtype == np.float64 else 1e-6)
+
+    def columns(self, H, A, B, low: float, high: float, frozen: np.ndarray) -> None:
+        """Replace the free rows of H by the answer, given the frozen ones."""
+        free = ~frozen
+        rest = B[free] - A[np.ix_(free, frozen)] @ H[frozen]
+        Ht = np.empty((H.shape[1], int(free.sum())), H.dtype)
+        self.rows(Ht, np.ascontiguousarray(A[np.ix_(free, free)]), np.ascontiguousarray(rest.T), low, high)
+        H[free] = Ht.T
+
+
+class Clip(Exact):
+    """Solve without bounds, then clip: no sub-problem is solved, nothing is guaranteed to fall."""
+
+    def rows(self, W: np.ndarray, G: np.ndarray, P: np.ndarray, low: float, high: float) -> None:
+        """Replace rows of W by the clipped unconstrained answer."""
+        W[...] = np.clip(unconstrained_rows(G, P), low, high)
 
 
 def rows_step(
@@ -24,7 +80,7 @@ def rows_step(
     pull: Pull | None,
     problem: Problem,
     d: np.ndarray,
-    sweeps: int,
+    move: Sweep,
     seen: np.ndarray | None = None,
 ) -> Residual:
     """Move rows of W in place; return their KKT residual afterwards.
@@ -37,23 +93,23 @@ def rows_step(
     pull : Pull or None
     d : ndarray of shape (k,)
         Balancing scales of the columns of W.
-    sweeps : int
+    move : Sweep
     seen : ndarray of bool, optional
         Rows with a positive weight: the others do not count in the residual.
     """
-    from ..kernels.hals import kkt_rows, sweep_rows
+    from ..kernels.hals import kkt_rows
 
     per = problem.unit**-2
     if pull is not None and pull.step is not None:
         assert problem.penalties is not None
         L = curvature(G, pull.step, W)
-        for _ in range(sweeps):
+        for _ in range(move.times):
             W[...] = proximal_step(W, W @ G - P, pull.step, L)
         return proximal_residual(W, W @ G - P, P, pull.step, L, problem.penalties.unit_W * per)
     low, high = 0.0, np.inf
     if pull is not None:
         G, P, low, high = G + pull.Q, P - pull.linear, pull.low, pull.high
-    sweep_rows(W, G, P, low, high, sweeps)
+    move.rows(W, G, P, low, high)
     # the kernel compares V·u with ∇/u; with u = unit·d both sides are unit times what `kkt` defines
     counted = slice(None) if seen is None else seen
     violation, scale = kkt_rows(W[counted], G, P[counted], d * d.dtype.type(problem.unit), low, high)
@@ -61,10 +117,10 @@ def rows_step(
 
 
 def columns_step(
-    H: np.ndarray, stats: GramStats, pull: Pull | None, problem: Problem, d: np.ndarray, sweeps: int
+    H: np.ndarray, stats: GramStats, pull: Pull | None, problem: Problem, d: np.ndarray, move: Sweep
 ) -> tuple[np.ndarray, Residual]:
     """Return H moved (frozen rows as they are), and the KKT residual of H before it moved."""
-    from ..kernels.hals import kkt_columns, sweep_columns
+    from ..kernels.hals import kkt_columns
 
     A, B = np.ascontiguousarray(stats.A), np.ascontiguousarray(stats.B)
     moved, per = H.copy(), problem.unit**-2
@@ -73,14 +129,14 @@ def columns_step(
         free = ~problem.frozen
         L = curvature(A, pull.step, H)
         residual = proximal_residual(H, A @ H - B, B, pull.step, L, problem.penalties.unit_H * per)
-        for _ in range(sweeps):
+        for _ in range(move.times):
             moved[free] = proximal_step(moved, A @ moved - B, pull.step, L)[free]
         return moved, residual
     low, high = 0.0, np.inf
     if pull is not None:
         A, B, low, high = A + pull.Q, B - pull.linear[:, None], pull.low, pull.high
     violation, scale = kkt_columns(H, A, B, (1 / d).astype(H.dtype), low, high, problem.frozen)
-    sweep_columns(moved, A, B, low, high, sweeps, problem.frozen)
+    move.columns(moved, A, B, low, high, problem.frozen)
     return moved, Residual(violation / problem.unit, scale / problem.unit)
 
 

@@ -7,12 +7,13 @@ row stops by its own residual, so a subset of rows gets the same answer.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import nnls
 
 from ..data.block import Block
 from ..data.threads import Workers
 from ..penalties import Combined
 from .gram import data_product
+from .kernel_rows import kl_rows, weighted_rows
+from .least_squares import MAX_SWEEPS, nonnegative_rows, unconstrained_rows
 from .mu import multiply
 from .problem import Fixed, Problem
 from .pull import Pull
@@ -20,7 +21,7 @@ from .quadratic import curvature, proximal_step
 
 __all__ = ["solve_rows"]
 
-MAX_SWEEPS = 2000
+MASKED_SWEEPS = 500  # each row has its own Gram matrix: sweeps are cheap beside making it
 
 
 def solve_rows(
@@ -53,45 +54,16 @@ def _solve_block(
         if pull is not None and pull.step is not None:
             return _proximal(fixed.gram, P, pull.step, tol, sweeps)
         if pull is not None:
-            return _least_squares(fixed.gram + pull.Q, P - pull.linear, pull.low, pull.high, tol, sweeps)
-        return _least_squares(fixed.gram, P, 0.0, np.inf, tol, sweeps)
+            return nonnegative_rows(fixed.gram + pull.Q, P - pull.linear, pull.low, pull.high, tol, sweeps)
+        return nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol, sweeps)
+    if problem.loss.beta in (1, 2):
+        return _by_kernel(problem, block, fixed, pull, tol, sweeps)
     return _multiplicative(problem, block, fixed, tol, sweeps)
-
-
-def _least_squares(
-    G: np.ndarray, P: np.ndarray, low: float, high: float, tol: float, sweeps: int
-) -> np.ndarray:
-    """Coordinate descent to tolerance; rows it leaves above tolerance are finished by pivoting."""
-    from ..kernels.hals import solve_rows as descend
-
-    W = np.clip(_unconstrained(G, P), low, high)
-    residual = np.empty(len(W), W.dtype)
-    descend(W, G, P, low, high, sweeps, tol, residual)
-    late = np.flatnonzero(~(residual <= tol))
-    if late.size and sweeps == MAX_SWEEPS and low == 0 and high == np.inf:
-        W[late] = _active_set(G, P[late])
-    return W
-
-
-def _active_set(G: np.ndarray, P: np.ndarray) -> np.ndarray:
-    """The exact answer by Lawson and Hanson's active sets, for rows on which coordinate descent is slow."""
-    values, vectors = np.linalg.eigh(G.astype(np.float64))
-    kept = values > values[-1] * np.finfo(np.float64).eps * len(G)
-    root = np.sqrt(values[kept])
-    factor, images = root[:, None] * vectors[:, kept].T, (P @ vectors[:, kept]) / root
-    return np.array([nnls(factor, image)[0] for image in images], dtype=P.dtype)
-
-
-def _unconstrained(G: np.ndarray, P: np.ndarray) -> np.ndarray:
-    """P G⁻¹, the answer without bounds (with a small ridge, because G may be singular)."""
-    k = len(G)
-    ridge = max(float(np.trace(G, dtype=np.float64)) / k, np.finfo(np.float64).tiny) * 1e-6
-    return P @ np.linalg.inv(G.astype(np.float64) + ridge * np.eye(k)).astype(P.dtype)
 
 
 def _proximal(G: np.ndarray, P: np.ndarray, penalty: Combined, tol: float, steps: int) -> np.ndarray:
     """Proximal gradient steps; a row stops when a step no longer moves it."""
-    W = penalty.prox(_unconstrained(G, P), 0.0)
+    W = penalty.prox(unconstrained_rows(G, P), 0.0)
     L = curvature(G, penalty, W)
     going = np.arange(len(W))
     for _ in range(steps):
@@ -101,6 +73,24 @@ def _proximal(G: np.ndarray, P: np.ndarray, penalty: Combined, tol: float, steps
         going = going[np.abs(new - old).max(axis=1) > 0.1 * tol * np.abs(new).max(axis=1)]
         if not going.size:
             break
+    return W
+
+
+def _by_kernel(
+    problem: Problem, block: Block, fixed: Fixed, pull: Pull | None, tol: float, sweeps: int
+) -> np.ndarray:
+    """Coordinate descent for KL, and for least squares over each row's observed cells."""
+    H = fixed.rows
+    k, dtype = len(H), H.dtype
+    linear = np.zeros(k, dtype) if pull is None else pull.linear
+    ridge = np.zeros(k, dtype) if pull is None else np.ascontiguousarray(np.diag(pull.Q))
+    low, high = (0.0, np.inf) if pull is None else (pull.low, pull.high)
+    W = np.full((block.X.shape[0], k), min(max(1.0 / k, low), high), dtype)
+    free = np.zeros(k, bool)
+    if problem.loss.beta == 1:
+        kl_rows(block, W, fixed, linear, ridge, low, high, free, sweeps, tol)
+    else:
+        weighted_rows(block, W, fixed, linear, ridge, low, high, free, min(sweeps, MASKED_SWEEPS))
     return W
 
 

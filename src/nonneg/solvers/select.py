@@ -1,4 +1,20 @@
-"""Which solver takes which problem, and what "auto" chooses."""
+"""Which solver takes which problem, and what "auto" chooses.
+
+========  =====================  ==================  ====================  ==================================
+solver    losses                 cells               penalties             guarantee
+========  =====================  ==================  ====================  ==================================
+"hals"    Frobenius              all, or masked¹     all²                  accepted iterates never rise
+"anls"    Frobenius              all                 cells, quadratic      every sub-problem solved; never rises
+"als"     Frobenius              all                 cells, quadratic      none (MATLAB's ``nnmf``)
+"scd"     KL                     all, or masked¹     cells                 every step lowers the loss
+"mu"      every β                all, masked         cells                 never rises
+========  =====================  ==================  ====================  ==================================
+
+¹ in memory: H moves on Xᵀ.  ² masked: those that are sums over cells.
+
+"auto" takes "hals" for Frobenius and "scd" for KL; it takes "mu" for every other β, and for masked or KL problems whose
+data are not in memory.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +22,8 @@ from typing import Any
 
 from ..data import Source
 from ..exceptions import IncompatibleError
-from .hals import HALS
+from .alternating import SCD, MaskedHALS
+from .hals import ALS, ANLS, HALS
 from .mu import MU
 from .pull import Penalties
 from .step import Solver
@@ -14,7 +31,7 @@ from .step import Solver
 __all__ = ["SOLVERS", "choose"]
 
 SOLVERS = ("hals", "scd", "mu", "anls", "als")
-SPARSE_SWEEPS, DENSE_SWEEPS = 4, 8
+SPARSE_SWEEPS, DENSE_SWEEPS, KL_SWEEPS = 4, 8, 2
 
 
 def choose(name: str, loss: Any, source: Source, penalties: Penalties | None = None) -> Solver:
@@ -25,20 +42,60 @@ def choose(name: str, loss: Any, source: Source, penalties: Penalties | None = N
     ValueError
         For an unknown name.
     IncompatibleError
-        For a solver that cannot take this loss or these data, with what can.
+        For a solver that cannot take this loss, these data or penalties, with what can.
     """
+    if name != "auto" and name not in SOLVERS:
+        raise ValueError(
+            f"solver={name!r} is unknown; choose 'auto' or one of {', '.join(map(repr, SOLVERS))}"
+        )
+    beta = getattr(loss, "beta", None)
     if name == "auto":
-        name = "hals" if loss.beta == 2 and not source.is_masked else "mu"
-    if name == "mu":
-        return MU()
+        name = {2: "hals", 1: "scd"}.get(beta, "mu")
+        if (source.is_masked or name == "scd") and not source.in_memory:
+            name = "mu"
+    _check(name, loss, beta, source, penalties)
     if name == "hals":
-        if loss.beta != 2:
-            raise IncompatibleError(
-                f"solver='hals' minimises the Frobenius loss, not {loss.name}; take solver='auto' or 'mu'"
-            )
         if source.is_masked:
-            raise IncompatibleError(
-                "solver='hals' does not take missing cells or weights; take solver='auto' or 'mu'"
-            )
+            return MaskedHALS(DENSE_SWEEPS)
         return HALS(SPARSE_SWEEPS if source.is_sparse else DENSE_SWEEPS)
-    raise ValueError(f"solver={name!r} is unknown; choose 'auto' or one of {', '.join(map(repr, SOLVERS))}")
+    if name == "scd":
+        return SCD(KL_SWEEPS)
+    return {"mu": MU, "anls": ANLS, "als": ALS}[name]()
+
+
+def _check(name: str, loss: Any, beta: float | None, source: Source, penalties: Penalties | None) -> None:
+    wanted = {"hals": 2, "anls": 2, "als": 2, "scd": 1}.get(name, beta)
+    if beta != wanted:
+        minimises = "the Frobenius loss" if wanted == 2 else "KL"
+        raise IncompatibleError(
+            f"solver={name!r} minimises {minimises}, not loss={loss.name!r}; take solver='auto' or 'mu'"
+        )
+    if source.is_masked and name in ("anls", "als"):
+        raise IncompatibleError(
+            f"solver={name!r} takes no missing cells or weights; take solver='auto' or 'mu'"
+        )
+    if not source.in_memory and (name == "scd" or (name == "hals" and source.is_masked)):
+        raise IncompatibleError(
+            f"solver={name!r} moves H on columns of X, which must be in memory; take solver='mu', or load X"
+        )
+    if not penalties:
+        return
+    if penalties.whole_W and not source.in_memory:
+        raise IncompatibleError(
+            "a penalty that couples rows of W needs X in memory; load X, or drop it (penalty_W is "
+            f"{list(penalties.W.penalties)})"
+        )
+    kinds = penalties.W.kinds | penalties.H.kinds
+    takes = {"coordinate"}
+    if name in ("anls", "als"):
+        takes = {"coordinate", "quadratic"}
+    elif name == "hals" and not source.is_masked:
+        takes = {"coordinate", "quadratic", "prox", "smooth"}
+    if not kinds <= takes:
+        others = [p for p in (*penalties.W.penalties, *penalties.H.penalties) if p.kind not in takes]
+        masked = " with missing cells or weights" if source.is_masked else ""
+        raise IncompatibleError(
+            f"solver={name!r}{masked} takes penalties that are sums over cells (L1, L2, ElasticNet, Box), "
+            f"not {others}; "
+            "take loss='frobenius' with solver='hals' on complete data, or another penalty"
+        )
