@@ -1,0 +1,139 @@
+"""Exact non-negative least squares by block principal pivoting, for many rows that share one Gram matrix.
+
+For a row with right-hand side p the optimality conditions of min ½ w G wᵀ − p·w, w ≥ 0 are
+
+    w ≥ 0,   y = wG − p ≥ 0,   w_j y_j = 0.
+
+A passive set F fixes w outside F to zero and solves G_FF w_F = p_F; the coordinates that then violate a sign change
+sides, all at once while that helps, one at a time (the largest index: Murty's rule, which is finite) when it does not
+(Kim & Park 2011, Algorithm 2). The rows need not share passive sets: every row factorises its own small G_FF by
+Cholesky in float64, whatever the dtype of the arrays. When G is singular to working precision (dependent rows of H),
+1e-10 of its largest diagonal entry is added to the diagonal, which picks the shortest of the solutions and changes
+the objective by that share of ‖w‖²; a coordinate with a zero diagonal stays at zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nonneg.kernels.jit import kernel
+
+__all__ = ["solve"]
+
+
+@kernel
+def _solve(G, P, W, max_pivots):
+    n, k = P.shape
+    eps = np.finfo(W.dtype).eps
+    L = np.empty((k, k))
+    x = np.empty(k)
+    y = np.empty(k)
+    passive = np.zeros(k, np.bool_)
+    members = np.empty(k, np.int64)
+    unfinished = 0
+    for i in range(n):
+        size_p = 0.0
+        for j in range(k):
+            passive[j] = W[i, j] > 0 and G[j, j] > 0
+            size_p = max(size_p, abs(np.float64(P[i, j])))
+        fewest, patience, done = k + 1, 3, False
+        for _ in range(max_pivots):
+            s = 0
+            for j in range(k):
+                x[j] = 0.0
+                if passive[j]:
+                    members[s] = j
+                    s += 1
+            for a in range(
+                s
+            ):  # Cholesky of G_FF row by row, with the forward substitution L z = p_F riding along
+                ja = members[a]
+                for b in range(a):
+                    jb = members[b]
+                    t = 0.0
+                    for c in range(b):
+                        t += L[a, c] * L[b, c]
+                    L[a, b] = (G[ja, jb] - t) * L[b, b]  # the diagonal holds reciprocals
+                t, z = 0.0, 0.0
+                for c in range(a):
+                    t += L[a, c] * L[a, c]
+                    z += L[a, c] * y[c]
+                L[a, a] = 1.0 / np.sqrt(max(G[ja, ja] - t, 1e-15 * G[ja, ja]))
+                y[a] = (P[i, ja] - z) * L[a, a]
+            for a in range(s - 1, -1, -1):
+                value = y[a] * L[a, a]
+                x[members[a]] = value
+                for c in range(a):
+                    y[c] -= L[a, c] * value
+            size_x = 0.0
+            for j in range(k):
+                size_x = max(size_x, abs(x[j]))
+            wrong, last = 0, -1
+            for j in range(k):
+                if passive[j]:
+                    bad = x[j] < -eps * size_x
+                else:
+                    t = -np.float64(P[i, j])
+                    for a in range(s):
+                        t += G[j, members[a]] * x[members[a]]
+                    bad = t < -4 * eps * size_p and G[j, j] > 0
+                y[j] = bad
+                if bad:
+                    wrong += 1
+                    last = j
+            if wrong == 0:
+                done = True
+                break
+            if wrong < fewest:
+                fewest, patience = wrong, 3
+            elif patience > 0:
+                patience -= 1
+            else:
+                for j in range(k):
+                    y[j] = j == last
+            for j in range(k):
+                if y[j] != 0.0:
+                    passive[j] = not passive[j]
+        if not done:  # rounding made it cycle: coordinate descent from the last guess
+            unfinished += 1
+            for j in range(k):
+                x[j] = max(x[j], 0.0)
+            for _ in range(200):
+                for j in range(k):
+                    if G[j, j] > 0:
+                        t = np.float64(P[i, j])
+                        for a in range(k):
+                            t -= G[j, a] * x[a]
+                        x[j] = max(x[j] + t / G[j, j], 0.0)
+        for j in range(k):
+            W[i, j] = max(x[j], 0.0)
+    return unfinished
+
+
+def solve(G, P, W, max_pivots=500):
+    """Solve min ½ w G wᵀ − p·w over w ≥ 0 for every row, exactly, in place.
+
+    Parameters
+    ----------
+    G : (k, k) array
+        H Hᵀ, with quadratic penalties on the diagonal; may be singular if the rows of P lie in its range.
+    P : (n, k) array
+        X Hᵀ minus linear penalties.
+    W : (n, k) array, overwritten
+        Its zero pattern is the first guess of the passive sets (all zeros for a cold start): after a few sweeps of
+        coordinate descent the guess is nearly right and one or two factorisations are enough.
+    max_pivots : int, default=500
+        Most exchanges for a row.
+
+    Returns
+    -------
+    int
+        Rows that ran out of exchanges and were finished by coordinate descent instead.
+    """
+    G = G.astype(np.float64)
+    diagonal = G.diagonal().max(initial=0.0)
+    if diagonal > 0:
+        used = np.flatnonzero(G.diagonal() > 0)
+        if np.linalg.eigvalsh(G[np.ix_(used, used)])[0] < 1e-11 * diagonal:
+            G[used, used] += 1e-10 * diagonal
+    return _solve(G, P, W, int(max_pivots))
