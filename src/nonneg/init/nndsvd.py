@@ -8,6 +8,9 @@ given twice instead of with weight 2 does not matter.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..data import Source, Summary
@@ -100,8 +103,5 @@ def _codes(source: Source, summary: Summary, cut: tuple[int, int], basis: np.nda
     return _filled(source.block(*cut), summary) @ basis
 
 
-def _sum(parts) -> np.ndarray:
-    total = None
-    for part in parts:
-        total = part.astype(np.float64) if total is None else total + part
-    return total
+def _sum(parts: Iterable[np.ndarray]) -> np.ndarray:
+    return functools.reduce(np.add, parts, np.zeros((), np.float64))

@@ -6,9 +6,10 @@ Araújo et al. (2001); Gillis and Vavasis (2014). When X is (nearly) separable t
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
 from ..data import Source, Summary
-from .nndsvd import _codes
+from .nndsvd import _codes, _filled
 from .random import random
 
 __all__ = ["pick_rows", "separable"]
@@ -28,11 +29,12 @@ def separable(source: Source, summary: Summary, n_components: int, rng: np.rando
     dtype = source.float_dtype
     basis = np.eye(m, dtype=dtype) if width == m else rng.standard_normal((m, width)).astype(dtype)
     sketch = np.concatenate([_codes(source, summary, cut, basis) for cut in source.bounds()])
-    picked = pick_rows(sketch, n_components)
+    if source.row_weights is not None:
+        sketch[source.row_weights == 0] = 0  # a row that does not count is not picked
     H = random(source, summary, n_components, rng)
-    if len(picked):
-        rows = source.take(picked)
-        H[: len(picked)] = np.where(np.isfinite(rows), rows, summary.mean)
+    for j, i in enumerate(map(int, pick_rows(sketch, n_components))):
+        row = _filled(source.block(i, i + 1), summary)
+        H[j] = row.toarray()[0] if sp.issparse(row) else row[0]
     return H
 
 

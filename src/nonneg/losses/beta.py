@@ -114,9 +114,10 @@ class BetaLoss:
         return sum(self._value(part, self._predict(W[rows], H)) for part, rows in _dense_parts(block))
 
     def _value(self, part: Block, Y: np.ndarray) -> float:
-        cells = self.cells(part.X, Y)
-        if part.weights is not None:
-            cells *= part.weights
+        if part.weights is None:
+            cells = self.cells(part.X, Y)
+        else:  # where nothing is observed x = y: d_β(0 | y) is infinite for β ≤ 0, and 0 · ∞ is no number
+            cells = self.cells(np.where(part.weights > 0, part.X, Y), Y) * part.weights
         return float(_row_weighted(cells.sum(axis=1), part))
 
     # -- the two halves of the gradient -----------------------------------------------------------------------
