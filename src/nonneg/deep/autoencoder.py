@@ -45,8 +45,8 @@ class Autoencoder(DeepFactorization):
     Parameters
     ----------
     n_components : int or None, default=10
-        Width of the bottleneck between encoder and decoder (AE1). None: no bottleneck (AE2); the code is the last hidden
-        layer, and the network is DDNMF's supervisor.
+        Width of the bottleneck between encoder and decoder (AE1). None: no bottleneck (AE2); the code is the last
+        hidden layer, and the network is DDNMF's supervisor.
     hidden : sequence of int, default=(500, 500, 2000)
         Widths of the encoder's layers; the decoder mirrors them.
     activation : {"linear", "relu"}, default="linear"
@@ -139,8 +139,10 @@ class Autoencoder(DeepFactorization):
         self.verbose = verbose
 
     def _resolve(self) -> dict[str, Any]:
-        names = ("hidden", "activation", "output", "noise_level", "noise_redraw", "reduction", "max_epochs")
-        names += ("batch_size", "learning_rate", "schedule", "optimizer", "precision")
+        names = (
+            *("hidden", "activation", "output", "noise_level", "noise_redraw", "reduction", "max_epochs"),
+            *("batch_size", "learning_rate", "schedule", "optimizer", "precision"),
+        )
         values = {name: getattr(self, name) for name in names}
         values["n_components"] = None if self.n_components is None else check_n_components(self.n_components)
         values["noise"] = "none" if self.noise is None else self.noise
@@ -174,5 +176,6 @@ class Autoencoder(DeepFactorization):
 
     @torch.no_grad()
     def _set_components(self) -> None:
-        self.components_ = np.ascontiguousarray(self.network_.decoder.layers[0].weight.T.numpy())
+        weight = self.network_.decoder.layers[0].get_parameter("weight")
+        self.components_ = np.ascontiguousarray(weight.T.numpy())
         self.n_components_ = self.components_.shape[0]

@@ -45,7 +45,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 def check_hidden(value: Any) -> tuple[int, ...]:
     """Return the widths of the encoder's layers as a tuple."""
-    if isinstance(value, str) or not isinstance(value, Sequence) and not hasattr(value, "tolist"):
+    if isinstance(value, str) or not (isinstance(value, Sequence) or hasattr(value, "tolist")):
         raise TypeError(f"hidden={value!r} must be a sequence of widths, such as (500, 500, 2000)")
     return check_widths("hidden", list(value))
 

@@ -15,9 +15,12 @@ from nonneg.deep.noise import Noise
 from nonneg.deep.profiles import PROFILES
 from nonneg.deep.student import Student
 from nonneg.deep.supervisor import Supervisor
+from nonneg.deep.train import Batches
 from nonneg.models.base import check_n_components
 
 __all__ = ["DDNMF"]
+
+START_ROWS = 1000  # samples that nmf_init="data" looks at
 
 
 class DDNMF(DeepFactorization):
@@ -36,7 +39,8 @@ class DDNMF(DeepFactorization):
     hidden : sequence of int, default=(500, 500, 2000)
         Widths of the encoder's layers; the decoder mirrors them.
     profile : {"paper", "demo", "fast", "best"}, default="paper"
-        Where a parameter below is None, its value comes from here; see `nonneg.deep.profiles` for what they are and why.
+        Where a parameter below is None, its value comes from here; see `nonneg.deep.profiles` for what they are
+        and why.
     alpha, beta, gamma : float, optional
         Weights of the symmetric, the apposition and the non-negative constraint loss.
     reconstruction_weight : float, optional
@@ -48,8 +52,8 @@ class DDNMF(DeepFactorization):
     noise : {"none", "masking", "dropout", "gaussian", "salt-and-pepper", "uniform"}, optional
         P(ε); see `Noise`.
     noise_level : float, optional
-        Share of cells (masking, dropout, salt-and-pepper), standard deviation (gaussian) or half-width (uniform), where 1
-        is the largest training value.
+        Share of cells (masking, dropout, salt-and-pepper), standard deviation (gaussian) or half-width (uniform),
+        where 1 is the largest training value.
     noise_redraw : bool, optional
         Draw the noise anew in each epoch, or once.
     stop_gradient : bool, optional
@@ -58,6 +62,9 @@ class DDNMF(DeepFactorization):
         Whether the sigmoid layer has a bias.
     nonnegative_weights : bool, optional
         Whether W ≥ 0.
+    nmf_init : {"glorot", "data"}, optional
+        Start of W′ and W: random like all other weights, or from the principal directions of the encoder's output for
+        1,000 samples (see `NMFModule.fit_start`).
     gain : float, optional
         Factor inside σ and ReLU of the NMF module.
     output : {"linear", "relu"}, optional
@@ -67,8 +74,8 @@ class DDNMF(DeepFactorization):
     device : str, default="auto"
         "cpu", "cuda", …; "auto": CUDA where there is one.
     random_state : int, RandomState, Generator or None, default=None
-        Of initial weights, order of samples and noise. An integer makes fits repeatable, bit for bit on the same machine
-        with the same number of threads.
+        Of initial weights, order of samples and noise. An integer makes fits repeatable, bit for bit on the same
+        machine with the same number of threads.
     checkpoint : path, optional
         A folder; a fit that finds its own checkpoint there goes on from it. Another fit's is refused. With a
         constant schedule `max_epochs` may have grown meanwhile.
@@ -114,8 +121,8 @@ class DDNMF(DeepFactorization):
 
     Notes
     -----
-    Source: Chen, Jin, Liu, Zhang (2021), Front. Neurorobot. 15:701194, eq. 1–16 and Algorithm 1. ``transform`` shows the
-    student clean data. A row's code does not depend on the other rows.
+    Source: Chen, Jin, Liu, Zhang (2021), Front. Neurorobot. 15:701194, eq. 1–16 and Algorithm 1. ``transform`` shows
+    the student clean data. A row's code does not depend on the other rows.
 
     Examples
     --------
@@ -147,6 +154,7 @@ class DDNMF(DeepFactorization):
         stop_gradient: bool | None = None,
         nmf_bias: bool | None = None,
         nonnegative_weights: bool | None = None,
+        nmf_init: str | None = None,
         gain: float | None = None,
         output: str | None = None,
         max_epochs: int | None = None,
@@ -175,6 +183,7 @@ class DDNMF(DeepFactorization):
         self.stop_gradient = stop_gradient
         self.nmf_bias = nmf_bias
         self.nonnegative_weights = nonnegative_weights
+        self.nmf_init = nmf_init
         self.gain = gain
         self.output = output
         self.max_epochs = max_epochs
@@ -210,6 +219,7 @@ class DDNMF(DeepFactorization):
         ):
             check_bool(name, values[name])
         check_choice("reduction", values["reduction"], ("sum", "mean"))
+        check_choice("nmf_init", values["nmf_init"], ("glorot", "data"))
         check_choice("output", values["output"], ("linear", "relu"))
         return values
 
@@ -228,6 +238,11 @@ class DDNMF(DeepFactorization):
         losses = LossSettings(**{name: values[name] for name in LossSettings.__dataclass_fields__})
         noise = Noise(values["noise"], values["noise_level"], seed, values["noise_redraw"])
         return DDNMFNetwork(self.supervisor_, self.student_, losses, noise)
+
+    def _start(self, model: Any, batches: Batches) -> None:
+        if self.profile_["nmf_init"] == "data" and batches.n > 1:
+            rows = np.linspace(0, batches.n - 1, min(batches.n, START_ROWS)).astype(np.intp)
+            model.fit_start(batches.take(rows).x)
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"supervisor_": self.supervisor_, "student_": self.student_}

@@ -58,6 +58,9 @@ class DeepFactorization(Factorization):
     def _build(self, n_features: int, values: dict[str, Any], seed: int) -> nn.Module:
         """Return the module to train, and keep its networks as attributes."""
 
+    def _start(self, model: nn.Module, batches: Batches) -> None:
+        """Do what needs data before the first step."""
+
     @abstractmethod
     def _encode(self, x: Tensor) -> Tensor: ...
 
@@ -107,6 +110,7 @@ class DeepFactorization(Factorization):
             device=str(device),
             seed=seed,
         )
+        self._start(model, batches)
         records: list[EpochRecord] = []
         with closing(train(model, batches, settings, checkpoint)) as epochs:
             for record in epochs:
@@ -162,8 +166,8 @@ class DeepFactorization(Factorization):
         """Code the training data; keep what `parts` and users need of them."""
         codes = self._transform_source(source)
         wide = codes.astype(np.float64)
-        self.code_mean_ = wide.mean(axis=0)
-        self.code_scale_ = wide.std(axis=0)
+        self.code_mean_ = wide.mean(axis=0).astype(codes.dtype)
+        self.code_scale_ = wide.std(axis=0).astype(codes.dtype)
         total = 0.0
         for block in source.blocks():
             gap = block.dense().X - self._inverse(codes[block.rows])
@@ -208,7 +212,7 @@ class DeepFactorization(Factorization):
         start = self.code_mean_[None, :]
         raised = start + np.diag(self.code_scale_)
         decoded = self._inverse(np.concatenate([start, raised]))
-        return np.maximum(0.0, decoded[1:] - decoded[:1]).astype(self.components_.dtype)
+        return np.maximum(0.0, decoded[1:] - decoded[:1]).astype(self.code_mean_.dtype)
 
     def _evaluating(self) -> Any:
         return _Evaluation(self)

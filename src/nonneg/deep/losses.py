@@ -1,8 +1,8 @@
 """The terms of the interpretability loss, under the paper's names.
 
-Every term is a *sum* over the samples of the batch, so that terms of batches add up to the term of an epoch. Over the
-features of a sample it is a sum (``reduction="sum"``, the paper's eq. 4–6) or a mean (``"mean"``, the authors' demo); the
-two differ in the balance between layers of different width, and so between α, β and γ.
+Every term is a *sum* over the samples of the batch, so that terms of batches add up to the term of an epoch. Over
+the features of a sample it is a sum (``reduction="sum"``, the paper's eq. 4–6) or a mean (``"mean"``, the authors'
+demo); the two differ in the balance between layers of different width, and so between α, β and γ.
 """
 
 from __future__ import annotations

@@ -60,6 +60,11 @@ class DDNMFNetwork(nn.Module):
         self.losses = losses
         self.noise = noise
 
+    def fit_start(self, x: Tensor) -> None:
+        """Start the NMF module from what the student's encoder makes of some samples; see `NMFModule.fit_start`."""
+        with torch.no_grad():
+            self.student.nmf.fit_start(self.student.encoder(x)[-1])
+
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return L_sym, L_ap, L_nc and L_in of a batch, and the parts of ‖Z − Ẑ‖ / ‖Z‖."""
         settings, x = self.losses, batch.x

@@ -24,8 +24,8 @@ class NMFModule(nn.Module):
     bias : bool, default=False
         Whether the sigmoid layer has a bias b (the paper's has none, its authors' demo has one).
     nonnegative : bool, default=False
-        Whether W ≥ 0. W is then |V|, element by element: unlike clamping, a weight at zero still has a gradient, so
-        units do not die of it.
+        Whether W ≥ 0. W is then |V|, element by element: unlike clamping, a weight that reaches zero is reflected and
+        goes on learning, so units do not die of it.
     gain : float, default=1.0
         The factor g > 0. Above 1 it moves the sigmoid out of its flat middle and lets W grow faster, which plain
         initial weights leave H and Ẑ too small for.
@@ -56,6 +56,38 @@ class NMFModule(nn.Module):
         nn.init.xavier_uniform_(self.projection, generator=generator)
         nn.init.xavier_uniform_(self.weight, generator=generator)
         self.bias = nn.Parameter(torch.zeros(n_components)) if bias else None
+
+    @torch.no_grad()
+    def fit_start(self, z: Tensor, spread: float = 1.5) -> None:
+        """Set W′ and W from a sample of Z, so that H uses the sigmoid's range and Ẑ is near Z from the first step.
+
+        W′: the k leading principal directions of Z, made orthogonal to its mean (which stands for the bias that eq. 3
+        lacks) and scaled so that every column of g · Z W′ᵀ has standard deviation `spread`. W: the least squares
+        solution of Z ≈ H Wᵀ, without its negative entries where W ≥ 0. Where Z has fewer directions with variance than
+        there are units, the other rows of W′ stay as they are.
+
+        Parameters
+        ----------
+        z : tensor (n, d)
+            The encoder's output for n ≥ 2 samples.
+        spread : float, default=1.5
+            Of the sigmoid's argument; at 1.5 two thirds of H lie between .18 and .82.
+        """
+        wide = z.double()
+        mean = wide.mean(dim=0)
+        _, _, directions = torch.linalg.svd(wide - mean, full_matrices=False)
+        directions = directions[: len(self.projection)]
+        norm = mean.square().sum()
+        if norm > 0:
+            directions = directions - (directions @ mean / norm)[:, None] * mean
+        sd = (wide @ directions.T).std(dim=0)
+        useful = sd > 1e-6 * sd.max().clamp_min(1e-30)
+        rows = directions[useful] * (spread / (self.gain * sd[useful]))[:, None]
+        self.projection[: len(rows)] = rows.to(self.projection)
+        h = self.encode(z).double()
+        ridge = 1e-6 * h.square().sum() * torch.eye(h.shape[1], dtype=h.dtype, device=h.device)
+        weight = torch.linalg.solve(h.T @ h + ridge, h.T @ wide).T / self.gain
+        self.weight.copy_(weight.clamp_min(0.0) + 1e-4 if self.nonnegative else weight)
 
     @property
     def W(self) -> Tensor:

@@ -44,8 +44,9 @@ class Student(nn.Module):
 
     Notes
     -----
-    Source: Chen et al. (2021), section 3.1, eq. 1–3. The two layers of the NMF module have no partner in the supervisor,
-    so that student layer l + 2 matches supervisor layer l in the decoder (eq. 5); `StudentOutput.taps` leaves them out.
+    Source: Chen et al. (2021), section 3.1, eq. 1–3. The two layers of the NMF module have no partner in the
+    supervisor, so that student layer l + 2 matches supervisor layer l in the decoder (eq. 5); `StudentOutput.taps`
+    leaves them out.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ Knows layers and their initialisation; knows nothing of losses, noise or trainin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -41,7 +42,7 @@ class DenseStack(nn.Module):
         self.last = last
         self.layers = nn.ModuleList()
         generator = torch.Generator() if generator is None else generator
-        for width_in, width_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for width_in, width_out in pairwise(sizes):
             layer = nn.utils.skip_init(nn.Linear, width_in, width_out)  # leaves the global generator alone
             nn.init.xavier_uniform_(layer.weight, generator=generator)
             nn.init.zeros_(layer.bias)
@@ -50,9 +51,9 @@ class DenseStack(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return every layer's output, each (batch, width)."""
         taps = []
-        for layer in self.layers:
-            x = F.linear(x, layer.weight, layer.bias)
-            if self.last == "relu" or layer is not self.layers[-1]:
+        for number, layer in enumerate(self.layers, 1):
+            x = layer(x)
+            if self.last == "relu" or number < len(self.layers):
                 x = F.relu_(x)  # in place: a linear layer does not need its output to find its gradient
             taps.append(x)
         return taps

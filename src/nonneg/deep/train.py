@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -123,7 +123,7 @@ def resolve_precision(name: Precision, device: torch.device) -> Precision:
         return name
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16") else "float32"
 
 
@@ -182,9 +182,8 @@ class Batches:
         """Return the samples with these numbers."""
         found = self.source.take(rows)
         if self.scale != 1.0:
-            found /= found.dtype.type(
-                self.scale
-            )  # before any cast: float64 data may be out of float32's range
+            # before any cast: float64 data may be out of float32's range
+            found /= found.dtype.type(self.scale)
         x = torch.from_numpy(found).to(self.device, self.dtype)
         return Batch(x, torch.from_numpy(rows).to(self.device), epoch)
 
@@ -228,7 +227,7 @@ def train(
     batches: Batches,
     settings: TrainSettings,
     checkpoint: Checkpoint | None = None,
-) -> Iterator[EpochRecord]:
+) -> Generator[EpochRecord, None, None]:
     """Minimise a model's objective; yield one record an epoch.
 
     After a resume the records of the epochs done before come first, so that a caller sees each epoch once.
@@ -403,14 +402,3 @@ class _Keeper:
         for name, value in meta.items():
             setattr(self.state, name, value)
         self.saved = (self.state.epoch, self.state.step)
-
-
-def check_choices(schedule: Any, optimizer: Any, precision: Any) -> None:
-    """Raise for a schedule, an optimizer or a precision that does not exist."""
-    for name, value, kind in (
-        ("schedule", schedule, Schedule),
-        ("optimizer", optimizer, OptimizerName),
-        ("precision", precision, Precision),
-    ):
-        if value not in get_args(kind):
-            raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, get_args(kind)))}")
