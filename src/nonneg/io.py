@@ -118,9 +118,9 @@ def _decode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if "@tuple" in value:
         return tuple(_decode(item, arrays) for item in value["@tuple"])
     if "@penalty" in value:
-        from .penalties import from_dict
+        from .penalties import Penalty
 
-        return from_dict(_decode(value["@penalty"], arrays))
+        return Penalty.from_dict(_decode(value["@penalty"], arrays))
     if "@beta" in value:
         from .losses import BetaLoss
 
