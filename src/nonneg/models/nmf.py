@@ -17,9 +17,11 @@ from ..files import Checkpoint, fingerprint
 from ..init import INITS, initial_components
 from ..losses import BetaLoss, as_loss
 from ..penalties import combine
+from ..solvers.hals import HALS
 from ..solvers.judge import judge
 from ..solvers.loop import ROW_TOLERANCE, solve
 from ..solvers.problem import Problem
+from ..solvers.progressive import mean_rows, worth_it
 from ..solvers.pull import Pull, build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
@@ -172,12 +174,18 @@ class NMF(Factorization):
         for attempt in range(int(self.n_init)):
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1) + attempt)
             H = H0
-            if H is None:
+            progressive = (
+                H is None and self._sampled(attempt) and isinstance(solver, HALS) and worth_it(problem)
+            )
+            if progressive:
+                H = mean_rows(problem, rng)
+            elif H is None:
                 H = initial_components(self.init if attempt == 0 else "random", source, summary, k, rng)
             checkpoint = self._checkpoint(source, attempt)
             solution = solve(
                 problem, solver, H.copy(), None if W0 is None else W0.copy(),
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
+                progressive=progressive,
             )  # fmt: skip
             losses.append(solution.loss)
             if best is None or solution.loss < best.loss:
@@ -191,6 +199,10 @@ class NMF(Factorization):
         self._fit_weight = summary.total_weight * unit**loss.beta
         self.restart_losses_ = np.array(losses) * (1.0 / source.scale) ** loss.beta
         return self._accept(best, source, loss)
+
+    def _sampled(self, attempt: int) -> bool:
+        """Whether a start may come from a sample of the rows: a named init is taken at its word."""
+        return self.init == "auto" or attempt > 0
 
     def _accept(self, solution: Any, source: Source, loss: Any) -> np.ndarray:
         """Set the attributes, back in the units of X."""

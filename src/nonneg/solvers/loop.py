@@ -13,6 +13,7 @@ from ..data.threads import Workers, workers
 from ..files import Checkpoint
 from .judge import judge
 from .problem import Problem
+from .progressive import head_start
 from .rows import solve_rows
 from .solution import History, Solution
 from .step import Record, Solver, State
@@ -35,8 +36,9 @@ def solve(
     max_time: float | None = None,
     callback: Callable[[int, Record], bool | None] | None = None,
     checkpoint: Checkpoint | None = None,
+    progressive: bool = False,
 ) -> Solution:
-    """Minimise the problem from H (and W, where it is given).
+    """Minimise the problem from H (and W, where it is given); ``progressive`` fits a sample of the rows first.
 
     Stops when the KKT residual is at most ``tol``, when the loss no longer changes in this precision, after
     ``max_iter`` iterations or ``max_time`` seconds, or when ``callback(iteration, record)`` returns True. A
@@ -54,6 +56,8 @@ def solve(
             if problem.penalties and problem.penalties.H:
                 free = ~problem.frozen
                 H[free] = _onto_constraint(problem, H)[free]
+            if W is None and progressive:
+                W, H = head_start(problem, solver, H, pool)
             if W is None:
                 W = solve_rows(problem, H, row_tol, pool, sweeps=START_SWEEPS)
             done, past = 0, 0.0

@@ -1,0 +1,46 @@
+"""Every s-th block of a source: a stratified sample of rows that is read in whole blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from .block import Block
+from .source import Source
+
+__all__ = ["EveryNth"]
+
+
+class EveryNth(Source):
+    """The blocks 0, s, 2 s … of another source, as a source of its own; its rows are numbered from 0.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        The rows of the other source that it has.
+    """
+
+    def __init__(self, source: Source, step: int) -> None:
+        self.source, self.step = source, step
+        cuts = source.bounds()[::step]
+        sizes = np.array([stop - start for start, stop in cuts])
+        edges = np.concatenate([[0], np.cumsum(sizes)])
+        self._cuts = {int(first): cut for first, cut in zip(edges[:-1], cuts, strict=True)}
+        self._edges = [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        self.rows = np.concatenate([np.arange(start, stop) for start, stop in cuts])
+        self.shape = (len(self.rows), source.shape[1])
+        self.dtype, self.is_sparse, self.in_memory = source.dtype, source.is_sparse, False
+        weights = source.row_weights
+        self.row_weights = None if weights is None else weights[self.rows]
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Bounds of the blocks in the numbering of the sample."""
+        return self._edges
+
+    def block(self, start: int, stop: int) -> Block:
+        """Return a block of the other source under its number here."""
+        found = self.source.block(*self._cuts[start])
+        return Block(start, stop, found.X, found.weights, found.row_weights)
+
+    def _read(self, rows: slice | np.ndarray) -> np.ndarray | sp.csr_array:
+        return self.source._read(self.rows[rows])
