@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -30,7 +31,7 @@ except MissingExtraError as error:
 
 def test_names_are_there():
     for name in nonneg.deep.__all__:
-        assert getattr(nonneg.deep, name) is not None
+        assert not isinstance(getattr(nonneg.deep, name), types.ModuleType)  # no submodule in a name's place
         assert name in dir(nonneg.deep)
     with pytest.raises(AttributeError, match="nothing"):
         _ = nonneg.deep.nothing

@@ -28,7 +28,6 @@ _HOMES = {
     "StudentOutput": "student",
     "Supervisor": "supervisor",
     "TrainSettings": "train",
-    "train": "train",
 }
 
 __all__ = sorted(_HOMES)

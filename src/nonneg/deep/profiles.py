@@ -13,7 +13,8 @@
 ``fast``
     The paper's mathematics in bfloat16 where the processor has it, with batches of 256.
 ``best``
-    What a search on MNIST and Fashion-MNIST, without labels, found; see ``experiments/LOG.md``.
+    What a search found (``experiments/LOG.md``): the demo's losses, noise drawn anew each epoch, the NMF module started
+    from data with gain 4 and no bias, a cosine schedule, fast arithmetic.
 """
 
 from __future__ import annotations
@@ -65,9 +66,11 @@ PROFILES: dict[str, dict[str, Any]] = {
         "reconstruction_weight": 1.0,
         "reduction": "mean",
         "noise_redraw": True,
+        "stop_gradient": False,
         "nmf_init": "data",
-        "gain": 1.0,
+        "gain": 4.0,
         "batch_size": 256,
+        "schedule": "cosine",
         "precision": "auto",
     },
 }
