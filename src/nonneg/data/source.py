@@ -156,7 +156,8 @@ class Source(ABC):
         with workers(len(bounds)) as pool:
             for found in pool.map(lambda cut: _summarize(self.block(*cut)), bounds):
                 low, high, totals = min(low, found[0]), max(high, found[1]), totals + found[2]
-        return Summary(low, high, *map(float, totals[:3]), int(totals[3]))
+        total, squares, weight, zero_rows = map(float, totals)
+        return Summary(low, high, total, squares, weight, int(zero_rows))
 
 
 def _mask_nan(X: Any, weights: np.ndarray | None) -> tuple[Any, np.ndarray | None]:

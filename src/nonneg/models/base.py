@@ -100,7 +100,7 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _fit(
         self, X: Any, sample_weight: Any, weights: Any, W_init: Any, H_init: Any, *, want_W: bool = False
-    ) -> np.ndarray:
+    ) -> Any:
         self._check_params()
         source = self._source(X, weights=weights, sample_weight=sample_weight, whom="fit", reset=True)
         summary = self._check_data(source, "fit")
@@ -229,7 +229,12 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _get_state(self) -> dict[str, Any]:
         """Fitted attributes as numbers, strings, arrays and nested containers of these."""
         parameters = set(self.get_params(deep=False))
-        return {name: value for name, value in vars(self).items() if name not in parameters}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in parameters and not name.startswith("_skl_")
+        }
 
     def _set_state(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -20,7 +20,7 @@ def imputed(source: Source, W: np.ndarray, H: np.ndarray, name: str) -> np.ndarr
     filled = np.empty(source.shape, source.float_dtype)
     for block in source.blocks():
         rows = block.rows
-        raw = source.read(block.start, block.stop)
+        raw: Any = source.read(block.start, block.stop)
         dense = block.dense()
         prediction = W[rows] @ H
         if dense.weights is None:

@@ -26,6 +26,7 @@ from ..solvers.pull import Pull, build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
 from .base import Factorization, check_n_components
+from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks
 from .cells import check_indices, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound, warn_of_useless
 from .online import learn_batch
@@ -33,7 +34,7 @@ from .online import learn_batch
 __all__ = ["NMF"]
 
 
-class NMF(Factorization):
+class NMF(CallbackSupportMixin, Factorization):
     """Non-negative matrix factorization.
 
     ::
@@ -152,6 +153,7 @@ class NMF(Factorization):
 
     # -- fit ------------------------------------------------------------------------------------------------
 
+    @with_callbacks
     def _fit_source(
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:
@@ -171,6 +173,8 @@ class NMF(Factorization):
         solver = choose(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
         best, losses = None, []
+        back = 1.0 if self._pins_H() else 1.0 / source.scale
+        callback = iteration_callback(self, int(self.max_iter) * int(self.n_init), _fitted_so_far(back))
         for attempt in range(int(self.n_init)):
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1) + attempt)
             H = H0
@@ -186,6 +190,7 @@ class NMF(Factorization):
                 problem, solver, H.copy(), None if W0 is None else W0.copy(),
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
                 progressive=progressive,
+                callback=callback,
             )  # fmt: skip
             losses.append(solution.loss)
             if best is None or solution.loss < best.loss:
@@ -193,10 +198,15 @@ class NMF(Factorization):
             if H0 is not None:
                 break
         assert best is not None
+        if callback is not None:
+            callback.finish()
         self._row_pull = (
             None if problem.row_pull is None else _pull_state(problem.row_pull, source.scale**loss.beta)
         )
         self._fit_weight = summary.total_weight * unit**loss.beta
+        for stale in ("_past", "n_batches_"):  # what partial_fit remembers belongs to the components before
+            if hasattr(self, stale):
+                delattr(self, stale)
         self.restart_losses_ = np.array(losses) * (1.0 / source.scale) ** loss.beta
         return self._accept(best, source, loss)
 
@@ -297,7 +307,7 @@ class NMF(Factorization):
                 problem, self.components_, None if first else getattr(self, "_past", None), forgetting,
                 ROW_TOLERANCE[self.components_.dtype], pool,
             )  # fmt: skip
-        self.n_batches_ = 1 if first else self.n_batches_ + 1
+        self.n_batches_ = getattr(self, "n_batches_", 0) + 1
         return self
 
     # -- new data -------------------------------------------------------------------------------------------
@@ -313,6 +323,8 @@ class NMF(Factorization):
 
     def _pull_on_rows(self, source: Source) -> Pull:
         """What the fit's penalties ask of new rows, in the units of this source."""
+        fitted = self._row_pull
+        assert fitted is not None
         kept = combine(self.penalty_W, "W", "penalty_W")
         rows = [penalty for penalty in kept.penalties if penalty.separable("W") == "rows"]
         if len(rows) < len(kept.penalties):
@@ -320,8 +332,8 @@ class NMF(Factorization):
             warnings.warn(
                 f"transform leaves out what couples rows of W: {dropped}", UserWarning, stacklevel=4
             )
-        step = kept.keep(rows).rescaled(1.0, self._fit_weight) if self._row_pull["stepped"] else None
-        state = {name: self._row_pull[name] for name in ("linear", "Q", "low", "high")}
+        step = kept.keep(rows).rescaled(1.0, self._fit_weight) if fitted["stepped"] else None
+        state = {name: fitted[name] for name in ("linear", "Q", "low", "high")}
         pull = Pull(**state, step=step).rescaled(source.scale ** as_loss(self.loss).beta)
         dtype = source.float_dtype
         return replace(pull, linear=pull.linear.astype(dtype), Q=pull.Q.astype(dtype))
@@ -434,6 +446,21 @@ def _memberships(W: np.ndarray, H: np.ndarray) -> np.ndarray:
     total = shares.sum(axis=1, keepdims=True)
     flat = np.full_like(shares, 1 / W.shape[1])
     return np.divide(shares, total, out=flat, where=total > 0)
+
+
+def _fitted_so_far(back: float) -> Any:
+    """From the solver's state to what `transform` needs, computed only when somebody asks."""
+
+    def attributes(state: Any) -> dict[str, Any]:
+        H = state.H
+        return {
+            "components_": H * H.dtype.type(back),
+            "n_components_": len(H),
+            "n_features_in_": H.shape[1],
+            "_row_pull": None,
+        }
+
+    return attributes
 
 
 def _pull_state(pull: Pull, scale: float) -> dict[str, Any]:

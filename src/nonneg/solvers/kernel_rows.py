@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..data.block import Block
+from .kkt import Residual
 from .problem import Fixed
 
-__all__ = ["kl_rows", "weighted_rows"]
+__all__ = ["kl_measure", "kl_rows", "weighted_rows"]
 
 
 def kl_rows(
@@ -29,6 +30,37 @@ def kl_rows(
     else:  # cells that are not stored are missing: no linear term but from stored ones
         nothing = np.zeros_like(fixed.sums)
         scd.kl_rows_csr_weighted(V, fixed.columns, nothing, 0.0, X.data, X.indices, X.indptr, M, *rest)
+
+
+def kl_measure(
+    block: Block, V: np.ndarray, fixed: Fixed, d: np.ndarray, frozen: np.ndarray, want_loss: bool = True
+) -> tuple[Residual, float]:
+    """KKT residual of a block's rows of V (compared as V d with ∇/d), and the KL divergence of the block."""
+    from ..kernels import scd
+
+    X, M, mine = block.X, block.weights, V[block.rows]
+    zero = np.zeros(len(d), d.dtype)
+    rest = (d, zero, zero, 0.0, np.inf, frozen)
+    loss = 0.0
+    if not block.is_sparse:
+        if M is None:
+            found = scd.kl_kkt_rows(mine, fixed.rows, X, fixed.sums, *rest)
+            loss = scd.kl_loss(mine, fixed.rows, X) if want_loss else 0.0
+        else:
+            found = scd.kl_kkt_rows_weighted(mine, fixed.rows, X, M, *rest)
+            loss = scd.kl_loss_weighted(mine, fixed.rows, X, M) if want_loss else 0.0
+        return Residual(*map(float, found)), float(loss)
+    stored = (X.data, X.indices, X.indptr)
+    if M is None:
+        found = scd.kl_kkt_rows_csr(mine, fixed.columns, fixed.sums, *stored, *rest)
+        if want_loss:
+            everywhere = np.dot(mine.sum(axis=0, dtype=np.float64), fixed.sums.astype(np.float64))
+            loss = scd.kl_loss_csr(mine, fixed.columns, *stored) + everywhere
+    else:
+        nothing = np.zeros_like(fixed.sums)
+        found = scd.kl_kkt_rows_csr_weighted(mine, fixed.columns, nothing, 0.0, *stored, M, *rest)
+        loss = scd.kl_loss_csr_weighted(mine, fixed.columns, 0.0, *stored, M) if want_loss else 0.0
+    return Residual(*map(float, found)), float(loss)
 
 
 def weighted_rows(

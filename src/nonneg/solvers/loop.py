@@ -34,14 +34,14 @@ def solve(
     max_iter: int = 500,
     tol: float = 1e-4,
     max_time: float | None = None,
-    callback: Callable[[int, Record], bool | None] | None = None,
+    callback: Callable[[int, Record, State], bool | None] | None = None,
     checkpoint: Checkpoint | None = None,
     progressive: bool = False,
 ) -> Solution:
     """Minimise the problem from H (and W, where it is given); ``progressive`` fits a sample of the rows first.
 
     Stops when the KKT residual is at most ``tol``, when the loss no longer changes in this precision, after
-    ``max_iter`` iterations or ``max_time`` seconds, or when ``callback(iteration, record)`` returns True. A
+    ``max_iter`` iterations or ``max_time`` seconds, or when ``callback(iteration, record, state)`` returns True. A
     checkpoint is written every few seconds and at the end.
     """
     began = time.perf_counter()
@@ -148,7 +148,7 @@ def iterate(
             done += 1
             history.add(done, record.loss, record.kkt, record.change, clock.seconds())
             still = still + 1 if abs(before - record.loss) <= resolution * abs(record.loss) else 0
-            if callback is not None and callback(done, record):
+            if callback is not None and callback(done, record, state):
                 status = "stopped"
                 break
             if record.kkt <= tol:

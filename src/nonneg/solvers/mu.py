@@ -46,6 +46,7 @@ class MU(Solver):
         for found, of_rows, distance in pool.map(work, problem.source.bounds()):
             stats = found if stats is None else stats + found
             residual, moved = residual | of_rows, moved + distance
+        assert stats is not None
         free = ~problem.frozen
         units = (1 / (problem.unit * d[free]))[:, None].astype(H.dtype)
         residual |= residual_of(H[free], stats.negative[free], stats.positive[free], units, gradient_units)

@@ -18,6 +18,7 @@ data are not in memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..data import Source
@@ -50,7 +51,7 @@ def choose(name: str, loss: Any, source: Source, penalties: Penalties | None = N
         )
     beta = getattr(loss, "beta", None)
     if name == "auto":
-        name = {2: "hals", 1: "scd"}.get(beta, "mu")
+        name = "hals" if beta == 2 else "scd" if beta == 1 else "mu"
         if (source.is_masked or name == "scd") and not source.in_memory:
             name = "mu"
     _check(name, loss, beta, source, penalties)
@@ -60,7 +61,8 @@ def choose(name: str, loss: Any, source: Source, penalties: Penalties | None = N
         return HALS(SPARSE_SWEEPS if source.is_sparse else DENSE_SWEEPS)
     if name == "scd":
         return SCD(KL_SWEEPS)
-    return {"mu": MU, "anls": ANLS, "als": ALS}[name]()
+    others: dict[str, Callable[[], Solver]] = {"mu": MU, "anls": ANLS, "als": ALS}
+    return others[name]()
 
 
 def _check(name: str, loss: Any, beta: float | None, source: Source, penalties: Penalties | None) -> None:
