@@ -22,6 +22,7 @@ LAYERS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 SIDE = {"metrics", "clustering", "datasets", "plots"}  # arrays in, arrays out
+HOMES = {f"nonneg.{name}": home for name, home in nonneg._HOMES.items()}
 LAZY = {"__init__"}  # nonneg/__init__ imports names when they are used
 
 
@@ -41,7 +42,7 @@ def imported_rooms(path: Path) -> set[str]:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             names = [module] if module.count(".") else [f"{module}.{alias.name}" for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("nonneg.")}
+        found |= {HOMES.get(name, name).split(".")[1] for name in names if name.startswith("nonneg.")}
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -26,7 +28,7 @@ class EveryNth(Source):
         sizes = np.array([stop - start for start, stop in cuts])
         edges = np.concatenate([[0], np.cumsum(sizes)])
         self._cuts = {int(first): cut for first, cut in zip(edges[:-1], cuts, strict=True)}
-        self._edges = [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        self._edges = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
         self.rows = np.concatenate([np.arange(start, stop) for start, stop in cuts])
         self.shape = (len(self.rows), source.shape[1])
         self.dtype, self.is_sparse, self.in_memory = source.dtype, source.is_sparse, False

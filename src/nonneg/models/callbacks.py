@@ -1,4 +1,4 @@
-"""Callbacks of scikit-learn (1.9 and later): progress bars, scores per iteration, early stops; nothing on older ones."""
+"""Callbacks of scikit-learn (1.9 and later): progress bars, scores per iteration, early stops; nothing before."""
 
 from __future__ import annotations
 
