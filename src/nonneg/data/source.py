@@ -9,6 +9,7 @@ it hands out (``scale``), so that 1e-300 and 1e300 fit like 1.
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ BLOCK_BYTES = 1 << 21  # of float data: a block and its factors stay in a core's
 ALIGN = 64  # rows; kernels work on tiles of 64
 
 
+@functools.cache
 def float_dtype_of(dtype: Any) -> np.dtype:
     """Return the dtype in which data of ``dtype`` are computed: float32 where it holds every value."""
     return np.dtype(np.float32 if np.dtype(dtype).name in _TO_FLOAT32 else np.float64)
