@@ -242,6 +242,27 @@ def test_pickle_copy_clone_and_state(images, fitted, tmp_path):
     assert same_weights(rebuilt.supervisor_, fitted.supervisor_)
 
 
+@pytest.mark.parametrize("profile", ["paper", "best"])
+def test_weights_of_samples(images, profile):
+    plain = small(profile=profile).fit(images)
+    ones = small(profile=profile).fit(images, sample_weight=np.ones(200))
+    np.testing.assert_allclose(ones.transform(images), plain.transform(images), rtol=1e-5)
+    twos = small(profile=profile).fit(images, sample_weight=np.full(200, 2.0))
+    np.testing.assert_allclose(twos.transform(images), plain.transform(images), rtol=1e-2)
+    np.testing.assert_allclose(
+        twos.history_["nmf_relative_error"], plain.history_["nmf_relative_error"], rtol=1e-2
+    )
+    assert twos.reconstruction_err_ == pytest.approx(2**0.5 * plain.reconstruction_err_, rel=1e-2)
+    # rows of weight 0 leave no trace
+    weight = (np.arange(200) % 4 > 0).astype(float)
+    other = np.where(weight[:, None] == 0, 255 - images, images)
+    other = np.minimum(other, images.max())
+    how = {"profile": profile, "nmf_init": "glorot"}
+    a, b = small(**how).fit(images, sample_weight=weight), small(**how).fit(other, sample_weight=weight)
+    assert same_weights(a.student_, b.student_)
+    assert not same_weights(a.student_, small(**how).fit(images).student_)
+
+
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_failing_callback_loses_nothing(images, tmp_path, stop):
     def fail(record):
@@ -393,6 +414,6 @@ def test_bad_data_are_refused(images, fitted):
         small().fit(X[:0])
     with pytest.raises(ValueError, match="30 features"):
         fitted.transform(X[:, :-1])
-    for name in ("weights", "sample_weight", "W_init", "H_init"):
+    for name in ("weights", "W_init", "H_init"):
         with pytest.raises(ValueError, match=name.replace("_", ".")):
             small().fit(X, **{name: np.ones(200)})

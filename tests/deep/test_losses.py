@@ -50,6 +50,19 @@ def test_gradients_are_those_of_finite_differences(generator):
         assert torch.autograd.gradcheck(lambda a, b, how=reduction: squared_distance(a, b, how), (a, b))
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_weight_counts_a_row_that_often(generator, relative):
+    z, z_hat = torch.rand(2, 3, 4, generator=generator, dtype=torch.float64)
+    z.requires_grad_()
+    twice = [0, 0, 2]
+    weight = torch.tensor([2.0, 0.0, 1.0], dtype=torch.float64)
+    expected = non_negative_constraint(z[twice], z_hat[twice], relative=relative)
+    found = non_negative_constraint(z, z_hat, relative=relative, weight=weight)
+    torch.testing.assert_close(found, expected)
+    pair = [torch.autograd.grad(value, z)[0] for value in (found, expected)]
+    torch.testing.assert_close(*pair)
+
+
 def test_half_precision_is_summed_in_float32():
     a = torch.ones(1, 4096, dtype=torch.bfloat16, requires_grad=True)
     total = squared_distance(a, torch.zeros_like(a))

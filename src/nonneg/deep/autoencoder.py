@@ -31,10 +31,10 @@ class AutoencoderNetwork(nn.Module):
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return the reconstruction error of a batch."""
         y = self.network(self.noise(batch.x, batch.rows, batch.epoch))[-1]
-        loss = symmetric(batch.x, y, self.reduction)
+        loss = symmetric(batch.x, y, self.reduction, batch.weight)
         return {"symmetric": loss, "objective": loss}
 
-    def record(self, sums: dict[str, float], n: int) -> EpochRecord:
+    def record(self, sums: dict[str, float], n: float) -> EpochRecord:
         """Sum over the epoch, or (reduction "mean") mean over its samples."""
         return {"symmetric": sums["symmetric"] / (1.0 if self.reduction == "sum" else n)}
 

@@ -113,7 +113,7 @@ class DDNMF(DeepFactorization):
     Raises
     ------
     ValueError, TypeError
-        A parameter out of its range; negative or non-finite X; cell or row weights (not supported).
+        A parameter out of its range; negative or non-finite X; weights of cells (not supported).
     FloatingPointError
         Training diverged.
     CheckpointError
@@ -122,7 +122,9 @@ class DDNMF(DeepFactorization):
     Notes
     -----
     Source: Chen, Jin, Liu, Zhang (2021), Front. Neurorobot. 15:701194, eq. 1–16 and Algorithm 1. ``transform`` shows
-    the student clean data. A row's code does not depend on the other rows.
+    the student clean data. A row's code does not depend on the other rows. ``sample_weight`` multiplies a sample's
+    terms in the losses; a batch holds every row once, so that weight 2 is close to, but not the same as, a row given
+    twice.
 
     Examples
     --------

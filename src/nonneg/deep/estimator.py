@@ -81,11 +81,6 @@ class DeepFactorization(Factorization):
         self._resolve()
         check_verbose(self.verbose)  # type: ignore[attr-defined]
 
-    def _source(self, X: Any, **how: Any) -> Source:
-        if how.get("sample_weight") is not None:
-            raise ValueError(f"{type(self).__name__}.fit takes no sample_weight; repeat rows instead")
-        return super()._source(X, **how)
-
     def _fit_source(
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:
@@ -135,7 +130,9 @@ class DeepFactorization(Factorization):
         ignored = {"max_epochs"} if values["schedule"] == "constant" else set()  # more epochs may be added
         counted = {name: value for name, value in values.items() if name not in ignored}
         rows = np.unique(np.linspace(0, source.shape[0] - 1, 64).astype(np.intp))
-        data = (source.shape, str(source.dtype), summary.sum, summary.maximum, source.take(rows))
+        data = [source.shape, str(source.dtype), summary.sum, summary.maximum, source.take(rows)]
+        if source.row_weights is not None:
+            data.append(source.row_weights)
         if state is None and folder is not None:
             seed = int(fingerprint(type(self).__name__, counted, *data)[:7], 16)
         else:
@@ -166,12 +163,15 @@ class DeepFactorization(Factorization):
         """Code the training data; keep what `parts` and users need of them."""
         codes = self._transform_source(source)
         wide = codes.astype(np.float64)
-        self.code_mean_ = wide.mean(axis=0).astype(codes.dtype)
-        self.code_scale_ = wide.std(axis=0).astype(codes.dtype)
+        mean = np.average(wide, axis=0, weights=source.row_weights)
+        variance = np.average((wide - mean) ** 2, axis=0, weights=source.row_weights)
+        self.code_mean_ = mean.astype(codes.dtype)
+        self.code_scale_ = np.sqrt(variance).astype(codes.dtype)
         total = 0.0
         for block in source.blocks():
             gap = block.dense().X - self._inverse(codes[block.rows])
-            total += float(np.square(gap, dtype=np.float64).sum())
+            squares = np.square(gap, dtype=np.float64).sum(axis=1)
+            total += float(squares.sum() if block.row_weights is None else squares @ block.row_weights)
         self.reconstruction_err_ = float(np.sqrt(total))
         norms = np.linalg.norm(self.parts(), axis=1)
         self.n_dead_units_ = int(np.count_nonzero(norms <= 1e-3 * norms.max()))

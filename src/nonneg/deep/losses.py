@@ -27,9 +27,12 @@ __all__ = [
 Reduction = Literal["sum", "mean"]
 
 
-def squared_norm(a: Tensor) -> Tensor:
-    """‖A‖² over all entries; half-precision entries are summed in float32."""
-    flat = a.detach().reshape(-1)
+def squared_norm(a: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Σ_i w_i ‖a_i‖² over the rows, without a gradient; half-precision entries are summed in float32."""
+    a = a.detach()
+    if weight is not None:
+        a = a * weight.sqrt()[:, None]
+    flat = a.reshape(-1)
     if flat.dtype in (torch.bfloat16, torch.float16):
         flat = flat.float()
     return torch.dot(flat, flat)
@@ -39,33 +42,40 @@ class _SquaredDistance(torch.autograd.Function):
     """‖A − B‖² with two passes over memory forward and one backward (autograd's own takes five)."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: Any, a: Tensor, b: Tensor, root: Tensor | None) -> Tensor:
         difference = a - b
+        if root is not None:
+            difference = difference * root
         ctx.save_for_backward(difference)
+        ctx.root = root
         ctx.dtypes = a.dtype, b.dtype
         return squared_norm(difference)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (difference,) = ctx.saved_tensors
+        if ctx.root is not None:
+            difference = difference * ctx.root
         grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
             grad_a = (difference * (2.0 * grads[0])).to(ctx.dtypes[0])
         if ctx.needs_input_grad[1]:
             grad_b = (difference * (-2.0 * grads[0])).to(ctx.dtypes[1])
-        return grad_a, grad_b
+        return grad_a, grad_b, None
 
 
-def squared_distance(a: Tensor, b: Tensor, reduction: Reduction = "sum") -> Tensor:
-    """Σ_i ‖a_i − b_i‖² over the rows; with ``reduction="mean"`` divided by the number of columns."""
-    total = _SquaredDistance.apply(a, b)
+def squared_distance(
+    a: Tensor, b: Tensor, reduction: Reduction = "sum", weight: Tensor | None = None
+) -> Tensor:
+    """Σ_i w_i ‖a_i − b_i‖² over the rows; with ``reduction="mean"`` divided by the number of columns."""
+    total = _SquaredDistance.apply(a, b, None if weight is None else weight.sqrt()[:, None])
     return total if reduction == "sum" else total / a.shape[-1]
 
 
-def symmetric(x: Tensor, y: Tensor, reduction: Reduction = "sum") -> Tensor:
+def symmetric(x: Tensor, y: Tensor, reduction: Reduction = "sum", weight: Tensor | None = None) -> Tensor:
     """L_sym = Σ_i ‖x_i − y_i‖², the supervisor's reconstruction error (eq. 4)."""
-    return squared_distance(x, y, reduction)
+    return squared_distance(x, y, reduction, weight)
 
 
 def apposition(
@@ -73,6 +83,7 @@ def apposition(
     student_taps: Sequence[Tensor],
     reduction: Reduction = "sum",
     stop_gradient: bool = True,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """L_ap = Σ_i Σ_l ‖h_i(l) − h̃_i(l′)‖², the distance of paired layers (eq. 5).
 
@@ -84,16 +95,22 @@ def apposition(
         Over the features of each layer.
     stop_gradient : bool, default=True
         Whether the supervisor is left alone: eq. 9 lets L_sym alone move it.
+    weight : tensor (batch,), optional
+        Of the samples.
     """
     terms = [
-        squared_distance(h.detach() if stop_gradient else h, h_student, reduction)
+        squared_distance(h.detach() if stop_gradient else h, h_student, reduction, weight)
         for h, h_student in zip(supervisor_taps, student_taps, strict=True)
     ]
     return torch.stack(terms).sum()
 
 
 def non_negative_constraint(
-    z: Tensor, z_hat: Tensor, reduction: Reduction = "sum", relative: bool = False
+    z: Tensor,
+    z_hat: Tensor,
+    reduction: Reduction = "sum",
+    relative: bool = False,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """L_nc = Σ_i ‖z_i − ẑ_i‖², the residual of the NMF module (eq. 6).
 
@@ -106,11 +123,14 @@ def non_negative_constraint(
     relative : bool, default=False
         Divide by the batch's mean ‖z_i‖² (taken as a constant): the value is then the squared relative error, and does
         not fall when Z merely shrinks. `reduction` has no effect.
+    weight : tensor (batch,), optional
+        Of the samples.
     """
     if not relative:
-        return squared_distance(z, z_hat, reduction)
-    mean_square = squared_norm(z) / z.shape[0]
-    return squared_distance(z, z_hat) / mean_square.clamp_min(torch.finfo(torch.float32).tiny)
+        return squared_distance(z, z_hat, reduction, weight)
+    count = z.shape[0] if weight is None else weight.sum()
+    mean_square = squared_norm(z, weight) / count
+    return squared_distance(z, z_hat, weight=weight) / mean_square.clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def interpretability(

@@ -67,13 +67,13 @@ class DDNMFNetwork(nn.Module):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return L_sym, L_ap, L_nc and L_in of a batch, and the parts of ‖Z − Ẑ‖ / ‖Z‖."""
-        settings, x = self.losses, batch.x
+        settings, x, weight = self.losses, batch.x, batch.weight
         taps = self.supervisor(x)
         student = self.student(self.noise(x, batch.rows, batch.epoch))
-        sym = symmetric(x, taps[-1], settings.reduction)
-        ap = apposition(taps, student.taps, settings.reduction, settings.stop_gradient)
+        sym = symmetric(x, taps[-1], settings.reduction, weight)
+        ap = apposition(taps, student.taps, settings.reduction, settings.stop_gradient, weight)
         nc = non_negative_constraint(
-            student.z, student.z_hat, settings.reduction, settings.relative_constraint
+            student.z, student.z_hat, settings.reduction, settings.relative_constraint, weight
         )
         total = interpretability(sym, ap, nc, settings.alpha, settings.beta, settings.gamma)
         terms = {
@@ -82,19 +82,19 @@ class DDNMFNetwork(nn.Module):
             "non_negative_constraint": nc,
             "interpretability": total,
             "objective": total,
-            "z_square": squared_norm(student.z),
+            "z_square": squared_norm(student.z, weight),
         }
         if settings.relative_constraint:
             with torch.no_grad():
-                terms["residual"] = squared_distance(student.z, student.z_hat)
+                terms["residual"] = squared_distance(student.z, student.z_hat, weight=weight)
         if settings.reconstruction_weight:
-            terms["reconstruction"] = squared_distance(x, student.y, settings.reduction)
+            terms["reconstruction"] = squared_distance(x, student.y, settings.reduction, weight)
             terms["objective"] = total + settings.reconstruction_weight * terms["reconstruction"]
         return terms
 
-    def record(self, sums: dict[str, float], n: int) -> EpochRecord:
+    def record(self, sums: dict[str, float], n: float) -> EpochRecord:
         """Sums over the epoch, as in the paper, or (reduction "mean") means over its samples."""
-        divisor = 1.0 if self.losses.reduction == "sum" else float(n)
+        divisor = 1.0 if self.losses.reduction == "sum" else n
         residual = sums.get("residual", sums["non_negative_constraint"])
         if "residual" not in sums and self.losses.reduction == "mean":
             residual *= self.student.nmf.weight.shape[0]

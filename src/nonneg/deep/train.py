@@ -50,16 +50,17 @@ class Batch(NamedTuple):
     x: Tensor  #: (batch, m), clean, divided by the scale
     rows: Tensor  #: (batch,) int64, their numbers in the whole data set
     epoch: int  #: from 0
+    weight: Tensor | None = None  #: (batch,), weights of the samples; None: all 1
 
 
 class Trainable(Protocol):
     """What a module must offer beside `torch.nn.Module`'s own methods."""
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Return sums over the batch; the one named ``objective`` is minimised (divided by the batch size)."""
+        """Return weighted sums over the batch; ``objective`` is minimised, divided by the batch's expected weight."""
 
-    def record(self, sums: dict[str, float], n: int) -> EpochRecord:
-        """Return numbers for the history, from the sums of all terms over the n samples of an epoch."""
+    def record(self, sums: dict[str, float], n: float) -> EpochRecord:
+        """Return numbers for the history, from the sums of all terms over an epoch of n samples (or weight n)."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Batches:
     Parameters
     ----------
     source : Source
-        The samples; uint8 and sparse ones stay so until a batch is made.
+        The samples, with their weights; uint8 and sparse ones stay so until a batch is made.
     batch_size : int
         The last batch of an epoch may be smaller.
     seed : int
@@ -158,6 +159,9 @@ class Batches:
     ) -> None:
         self.source = source
         self.n = source.shape[0]
+        weights = source.row_weights
+        self.weights = None if weights is None else torch.from_numpy(np.array(weights)).to(device, dtype)
+        self.total_weight = float(self.n if weights is None else np.sum(weights, dtype=np.float64))
         self.batch_size = min(batch_size, self.n)
         self.seed = seed
         self.scale = scale
@@ -185,7 +189,8 @@ class Batches:
             # before any cast: float64 data may be out of float32's range
             found /= found.dtype.type(self.scale)
         x = torch.from_numpy(found).to(self.device, self.dtype)
-        return Batch(x, torch.from_numpy(rows).to(self.device), epoch)
+        numbers = torch.from_numpy(rows).to(self.device)
+        return Batch(x, numbers, epoch, None if self.weights is None else self.weights[numbers])
 
 
 def learning_rate_at(settings: TrainSettings, step: int, total: int) -> float:
@@ -299,7 +304,8 @@ def _run_epoch(
         for batch in batches.epoch(state.epoch, state.step):
             rate = learning_rate_at(settings, state.epoch * len(batches) + state.step, total_steps)
             state.in_step = True
-            terms = _step(model, optimizer, batch, settings, rate)
+            mean_weight = batches.total_weight / batches.n
+            terms = _step(model, optimizer, batch, settings, rate, mean_weight)
             state.in_step = False
             values = torch.stack(list(terms.values())).double()
             totals = values if totals is None else totals.to(values.device) + values
@@ -317,12 +323,17 @@ def _run_epoch(
             f"training diverged in epoch {state.epoch}: the objective is {sums['objective']}; "
             f"lower learning_rate={settings.learning_rate:g}"
         )
-    record = {"epoch": float(state.epoch), **model.record(sums, batches.n)}
+    record = {"epoch": float(state.epoch), **model.record(sums, batches.total_weight)}
     return record | {"learning_rate": rate, "seconds": state.seconds}
 
 
 def _step(
-    model: Any, optimizer: torch.optim.Optimizer, batch: Batch, settings: TrainSettings, rate: float
+    model: Any,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    settings: TrainSettings,
+    rate: float,
+    mean_weight: float,
 ) -> dict[str, Tensor]:
     """Take one step of the optimizer and return the detached terms."""
     half = settings.precision == "bfloat16"
@@ -331,7 +342,7 @@ def _step(
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    (terms["objective"] / batch.x.shape[0]).backward()
+    (terms["objective"] / (batch.x.shape[0] * mean_weight)).backward()
     optimizer.step()
     return {name: term.detach() for name, term in terms.items()}
 
