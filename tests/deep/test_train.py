@@ -213,3 +213,17 @@ def test_devices_and_precisions():
     cpu = torch.device("cpu")
     assert resolve_precision("float64", cpu) == "float64"
     assert resolve_precision("auto", cpu) in ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_handling_of_denormals_is_put_back(wanted):
+    def flushes() -> bool:
+        return (torch.tensor([1e-310], dtype=torch.float64) * 1.0).item() == 0.0
+
+    torch.set_flush_denormal(wanted)
+    try:
+        seen = [flushes() for _ in train(Line(), batches(), how(2))]
+        assert flushes() is wanted
+    finally:
+        torch.set_flush_denormal(False)
+    assert seen == [True, True]

@@ -55,8 +55,9 @@ def deferred_interrupt() -> Iterator[Interrupt]:
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
     """Treat numbers below 1e-38 as 0: Adam's moments of idle weights decay into that range, where sums are slow."""
+    before = (torch.tensor([1e-310], dtype=torch.float64) * 1.0).item() == 0.0  # torch has no getter
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(before)
