@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from matrix_cases import fitted, planted, relative
 from sklearn.datasets import load_digits, load_iris
 
 import reference as ref
+from matrix_cases import fitted, planted, relative
 
 IRIS = load_iris().data
 

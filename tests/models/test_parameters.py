@@ -8,9 +8,9 @@ import warnings
 
 import numpy as np
 import pytest
-from matrix_cases import fitted, planted, quietly, relative
 
 import reference as ref
+from matrix_cases import fitted, planted, quietly, relative
 from nonneg import NMF
 from nonneg.exceptions import ConvergenceWarning
 

@@ -6,9 +6,9 @@ import functools
 
 import numpy as np
 import pytest
-from matrix_cases import COMBINATIONS, K, LOSSES, MONOTONE, case, fitted, relative
 
 import reference as ref
+from matrix_cases import COMBINATIONS, LOSSES, MONOTONE, K, case, fitted, relative
 from nonneg.losses import as_loss
 
 

@@ -100,11 +100,14 @@ def _multiplicative(problem: Problem, block: Block, fixed: Fixed, tol: float, sw
     k = len(H)
     W = np.full((block.X.shape[0], k), 1.0 / k, H.dtype)
     scale = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64))
-    scale[scale == 0] = 1
+    # in units in which the largest component has norm 1, so that the unit of X does not decide when a row stops
+    unit = scale.max(initial=0.0) or 1.0
+    scale = np.where(scale > 0, scale / unit, 1.0)
+    slopes = unit**-loss.beta / scale
     for _ in range(sweeps):
         negative, positive = loss.row_terms(block, W, H)
-        violation = np.abs(np.minimum(W * scale, (positive - negative) / scale)).max(axis=1)
-        going = violation > tol * np.maximum((negative / scale).max(axis=1), np.finfo(H.dtype).tiny)
+        violation = np.abs(np.minimum(W * scale, (positive - negative) * slopes)).max(axis=1)
+        going = violation > tol * np.maximum((negative * slopes).max(axis=1), np.finfo(H.dtype).tiny)
         if not going.any():
             break
         moved = W[going]
