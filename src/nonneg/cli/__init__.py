@@ -17,7 +17,7 @@ from typing import Any
 import cyclopts
 
 from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, usage_text
-from nonneg.cli.fit import fit
+from nonneg.cli.fit import fit_model
 from nonneg.cli.reproduce import reproduce_ddnmf
 
 __all__ = ["app", "main"]
@@ -43,12 +43,12 @@ app = cyclopts.App(
     print_error=False,
     result_action="return_value",
 )
-reproduce = cyclopts.App(
+_studies = cyclopts.App(
     name="reproduce", help="Run a published study again: tables, figures and the trained model."
 )
-reproduce.command(reproduce_ddnmf, name="ddnmf")
-app.command(reproduce)
-app.command(fit, name="fit")
+_studies.command(reproduce_ddnmf, name="ddnmf")
+app.command(_studies)
+app.command(fit_model, name="fit")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

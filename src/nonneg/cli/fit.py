@@ -17,13 +17,13 @@ from cyclopts import Parameter
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
 from nonneg.cli.options import limited, parse_option, writable
 
-__all__ = ["fit"]
+__all__ = ["fit_model"]
 
 Flag = Parameter(negative=())
 Many = Parameter(consume_multiple=True, negative=())
 
 
-def fit(
+def fit_model(
     data: str,
     /,
     *,
@@ -161,6 +161,8 @@ def _read(data: str, missing: str) -> Any:
     if not path.is_file():
         text = f"DATA: there is no file {data}; give a file, or dataset:digits, dataset:mnist, dataset:fashion-mnist."
         raise CommandError(EXIT_DATA, "data", text)
+    if path.suffix == ".npz" and not zipfile.is_zipfile(path):
+        raise CommandError(EXIT_DATA, "data", f"DATA: {path} is no whole .npz file; check or replace it.")
     try:
         return as_source(path, missing=missing)
     except MissingExtraError:

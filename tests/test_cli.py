@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import nonneg
+from nonneg.cli import main
+from nonneg.cli import reproduce as command
+
+FAST = ["--n-train", "200", "--n-test", "80", "--hidden", "16", "8", "--epochs", "1", "--noise-epochs", "1"]
+FAST += ["--seeds", "0", "--noise-levels", ".5", "--profile", "paper", "--clusterings", "kmeans"]
+
+
+def run(capsys, *tokens):
+    """Exit code, stdout and stderr of a command line."""
+    code = main([str(token) for token in tokens])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def one_line(text):
+    return text.count("\n") == 1 and "Traceback" not in text
+
+
+@pytest.fixture
+def matrix(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.random((40, 3)) @ rng.random((3, 12)) + 0.05 * rng.random((40, 12))
+    np.save(tmp_path / "X.npy", X)
+    return X, tmp_path / "X.npy"
+
+
+def test_help_names_every_command_and_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom nonneg.cli import main\n"
+        "for words in (['--help'], ['reproduce', '--help'], ['reproduce', 'ddnmf', '--help'], ['fit', '--help']):\n"
+        "    assert main(words) == 0, words\n"
+        "heavy = {'torch', 'numba', 'matplotlib', 'sklearn', 'scipy', 'dask'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for word in (
+        "fit",
+        "reproduce",
+        "ddnmf",
+        "--dataset",
+        "--noise-levels",
+        "--n-components",
+        "--strict",
+        "--json",
+    ):
+        assert word in done.stdout
+
+
+def test_version(capsys):
+    code, out, _ = run(capsys, "--version")
+    assert code == 0
+    assert out.strip() == nonneg.__version__
+
+
+def test_choices_are_those_of_the_library():
+    from nonneg.datasets import NAMES
+    from nonneg.experiments.evaluate import CLUSTERINGS
+    from nonneg.experiments.images import NOISES
+    from nonneg.experiments.methods import METHODS
+
+    assert get_args(command.Dataset) == NAMES
+    assert get_args(command.Method) == METHODS
+    assert get_args(command.Clustering) == tuple(CLUSTERINGS)
+    assert get_args(command.NoiseKind) == NOISES
+
+
+# -- fit ------------------------------------------------------------------------------------------------------
+
+
+def test_fit_saves_a_model_that_loads(capsys, matrix, tmp_path):
+    X, file = matrix
+    code, out, err = run(capsys, "fit", file, "--n-components", 3, "--out", tmp_path / "new" / "m.nonneg")
+    assert code == 0, err
+    assert str(tmp_path / "new" / "m.nonneg") in out
+    model = nonneg.load(tmp_path / "new" / "m.nonneg")
+    W = model.transform(X)
+    assert np.linalg.norm(X - W @ model.components_) < 0.05 * np.linalg.norm(X)
+    assert os.listdir(tmp_path / "new") == ["m.nonneg"]  # no checkpoint is left
+
+
+@pytest.mark.parametrize("kind", ["npz", "sparse", "csv"])
+def test_every_kind_of_file_gives_the_same_model(capsys, matrix, tmp_path, kind):
+    X, file = matrix
+    other = tmp_path / ("X.csv" if kind == "csv" else "X.npz")
+    if kind == "npz":
+        np.savez(other, X)
+    elif kind == "sparse":
+        sparse.save_npz(other, sparse.csr_array(X))
+    else:
+        np.savetxt(
+            other, X, delimiter=",", header=",".join(f"f{i}" for i in range(12)), comments="", fmt="%.17g"
+        )
+    reports = []
+    for source in (file, other):
+        code, out, err = run(capsys, "fit", source, "--n-components", 3, "--out", tmp_path / "m", "--json")
+        assert code == 0, err
+        reports.append(json.loads(out))
+    assert reports[0]["reconstruction_err"] == pytest.approx(
+        reports[1]["reconstruction_err"], rel=1e-4, abs=1e-6
+    )
+
+
+def test_fit_ddnmf_on_a_data_set(capsys, tmp_path):
+    words = ["--model", "ddnmf", "--epochs", 1, "--hidden", 16, 8, "--n-components", 4, "--set", "gain=2"]
+    code, out, err = run(capsys, "fit", "dataset:digits:test", *words, "--out", tmp_path / "m", "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert (report["model"], report["n_components"], report["n_features"], report["n_iter"]) == (
+        "ddnmf",
+        4,
+        64,
+        1,
+    )
+    model = nonneg.load(tmp_path / "m")
+    assert model.gain == 2
+    assert model.checkpoint is None
+
+
+def test_strict_tells_convergence(capsys, matrix, tmp_path):
+    words = [
+        "fit",
+        matrix[1],
+        "--n-components",
+        3,
+        "--out",
+        tmp_path / "m",
+        "--max-iter",
+        1,
+        "--set",
+        "tol=1e-12",
+    ]
+    code, out, _ = run(capsys, *words, "--strict", "--json")
+    assert code == 4
+    assert json.loads(out)["converged"] is False
+    assert (tmp_path / "m").is_file()
+    assert run(capsys, *words)[0] == 0
+
+
+USAGE = [
+    (["fit"], "DATA"),
+    (["fit", "X.npy"], "--out"),
+    (["fit", "X.npy", "--out", "m", "--n-components", "x"], "--n-components"),
+    (["fit", "X.npy", "--out", "m", "--n-components", "0"], "--n-components"),
+    (["fit", "X.npy", "--out", "m", "--model", "pca"], "--model"),
+    (["fit", "X.npy", "--out", "m", "--loss", "hinge"], "--loss"),
+    (["fit", "X.npy", "--out", "m", "--set", "tol"], "--set"),
+    (["fit", "X.npy", "--out", "m", "--set", "tolerance=1"], "--set"),
+    (["fit", "X.npy", "--out", "m", "--set", "tol=-1"], "--tol"),
+    (["fit", "X.npy", "--out", "m", "--epochs", "3"], "--epochs"),
+    (["fit", "X.npy", "--out", "m", "--threads", "0"], "--threads"),
+    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--hidden", "0"], "--hidden"),
+    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--max-iter", "5"], "--max-iter"),
+    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--profile", "none"], "--profile"),
+    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--set", "noise_level=2"], "--noise-level"),
+    (["fit", "dataset:cifar", "--out", "m"], "DATA"),
+    (["fit", "dataset:digits:half", "--out", "m"], "DATA"),
+    (["reproduce", "ddnmf", "--dataset", "cifar"], "--dataset"),
+    (["reproduce", "ddnmf", "--epochs", "0"], "--epochs"),
+    (["reproduce", "ddnmf", "--noise-levels", "2"], "--noise-levels"),
+    (["reproduce", "ddnmf", "--profile", "none"], "--profile"),
+    (["reproduce", "ddnmf", "--seeds", "-1"], "--seeds"),
+    (["reproduce", "ddnmf", "--set", "gain"], "--set"),
+    (["reproduce", "ddnmf", "--threads", "0"], "--threads"),
+    (["reproduce", "ddnmf", "--colour"], "--colour"),
+    (["reproduce", "nothing"], "nothing"),
+    (["nothing"], "nothing"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), USAGE, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_usage_errors(capsys, matrix, tmp_path, monkeypatch, words, named):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *words)
+    assert code == 2, err
+    assert out == ""
+    assert named in err
+    assert one_line(err)
+    code, out, err = run(capsys, *words, "--json")
+    assert code == 2
+    assert json.loads(out)["error"]["exit_code"] == 2
+    assert one_line(err)
+
+
+@pytest.mark.parametrize(
+    "damage", ["absent", "negative", "nan", "text", "truncated", "garbage", "one-dimensional"]
+)
+def test_data_errors(capsys, matrix, tmp_path, damage):
+    X, file = matrix
+    if damage == "absent":
+        file = tmp_path / "no.npy"
+    elif damage == "text":
+        file = tmp_path / "X.csv"
+        file.write_text("a,b\n1,two\n")
+    elif damage == "truncated":
+        file.write_bytes(file.read_bytes()[:200])
+    elif damage == "garbage":
+        file = tmp_path / "X.npz"
+        file.write_bytes(b"PK\x03\x04nothing")
+    elif damage == "one-dimensional":
+        np.save(file, X[0])
+    else:
+        X[3, 2] = -1 if damage == "negative" else np.nan
+        np.save(file, X)
+    code, out, err = run(capsys, "fit", file, "--out", tmp_path / "m", "--json")
+    assert code == 3, err
+    assert json.loads(out)["error"]["kind"] == "data"
+    assert "DATA" in err
+    assert file.name in err
+    assert one_line(err)
+    assert not (tmp_path / "m").exists()
+
+
+def test_missing_data_set(capsys, monkeypatch, tmp_path):
+    from nonneg.datasets import fetch
+
+    monkeypatch.setenv("NONNEG_OFFLINE", "1")
+    monkeypatch.setattr(fetch, "_folders", lambda name, path: iter([]))
+    for words in (["fit", "dataset:mnist"], ["reproduce", "ddnmf", "--dataset", "mnist"]):
+        code, _, err = run(capsys, *words, "--out", tmp_path / "m")
+        assert code == 3
+        assert "train-images-idx3-ubyte.gz" in err
+        assert one_line(err)
+
+
+@pytest.mark.parametrize("words", [["fit", "dataset:digits"], ["reproduce", "ddnmf"]])
+def test_a_folder_that_cannot_be_written(capsys, tmp_path, words):
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = run(capsys, *words, "--out", tmp_path / "file" / "m")
+    assert code == 1
+    assert "--out" in err
+    assert one_line(err)
+
+
+def test_out_is_a_folder(capsys, tmp_path):
+    code, _, err = run(capsys, "fit", "dataset:digits", "--out", tmp_path)
+    assert code == 1
+    assert "is a folder" in err
+
+
+def test_a_foreign_checkpoint(capsys, matrix, tmp_path):
+    words = [
+        "--model",
+        "ddnmf",
+        "--hidden",
+        8,
+        "--epochs",
+        1,
+        "--checkpoint",
+        tmp_path / "c",
+        "--out",
+        tmp_path / "m",
+    ]
+    assert run(capsys, "fit", matrix[1], *words)[0] == 0
+    code, _, err = run(capsys, "fit", matrix[1], *words, "--seed", 5)
+    assert code == 1
+    assert "belongs to other data or parameters" in err
+    assert one_line(err)
+
+
+def test_missing_torch_names_the_extra(capsys, monkeypatch, tmp_path):
+    for name in [name for name in sys.modules if name.startswith("nonneg.deep")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(nonneg, "deep", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for words in (["fit", "dataset:digits", "--model", "ddnmf"], ["reproduce", "ddnmf"]):
+        code, _, err = run(capsys, *words, "--out", tmp_path / "m")
+        assert code == 1
+        assert 'pip install "nonneg[deep]"' in err
+        assert one_line(err)
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    from nonneg.cli import fit
+
+    monkeypatch.setattr(fit, "_estimator", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["fit", "dataset:digits", "--out", "m"])
+
+
+# -- reproduce ------------------------------------------------------------------------------------------------
+
+
+def test_reproduce_prints_the_table_and_leaves_everything(capsys, tmp_path):
+    code, out, err = run(capsys, "reproduce", "ddnmf", *FAST, "--out", tmp_path)
+    assert code == 0, err
+    assert err == ""  # no bar where there is no terminal
+    assert "| DDNMF (paper) | k-means" in out
+    names = set(os.listdir(tmp_path))
+    assert {
+        "table1.md",
+        "table1.csv",
+        "table1.json",
+        "table3.json",
+        "figure2.png",
+        "figure3.png",
+        "losses.png",
+    } <= names
+    assert {"parts-digits-ddnmf-paper.png", "parts-digits-nmf.png", "runs", "work", "study.json"} <= names
+
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*")}
+    (tmp_path / "table1.md").unlink()
+    code, out, _ = run(capsys, "reproduce", "ddnmf", *FAST, "--out", tmp_path, "--render", "--json")
+    assert code == 0
+    report = json.loads(out)
+    assert out.count("\n") == 1
+    assert {"table1.md", "figure3.png"} <= set(report["files"])
+    assert {row["noise"] for row in report["rows"]} == {0.0, 0.5}
+    assert (tmp_path / "table1.md").is_file()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*")} == before
+
+
+def test_reproduce_computes_only_what_is_asked_for(capsys, tmp_path):
+    words = ["--methods", "raw", "nmf", "--tables", 1, "--seeds", 3, 4]
+    code, _, err = run(
+        capsys, "reproduce", "ddnmf", *FAST[:4], "--clusterings", "kmeans", *words, "--out", tmp_path
+    )
+    assert code == 0, err
+    runs = [json.loads(path.read_text())["run"] for path in tmp_path.glob("runs/*")]
+    assert sorted((run["method"], run["seed"]) for run in runs) == [("nmf", 3), ("nmf", 4), ("raw", 0)]
+
+
+# -- Ctrl-C ---------------------------------------------------------------------------------------------------
+
+
+def interrupted(tmp_path, words, appears):
+    """Start a command, press Ctrl-C once a checkpoint is there, return its exit code and stderr."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command_line = [sys.executable, "-m", "nonneg", *map(str, words)]
+    process = subprocess.Popen(command_line, env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    limit = time.monotonic() + 120
+    while not list(tmp_path.glob(appears)):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    return process.returncode, err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process")
+def test_ctrl_c_leaves_a_fit_that_goes_on(capsys, tmp_path):
+    words = ["fit", "dataset:digits:test", "--model", "ddnmf", "--hidden", 8, "--out", tmp_path / "m"]
+    code, err = interrupted(tmp_path, [*words, "--epochs", 100_000], "m.checkpoint/checkpoint-*.zip")
+    assert code == 130, err
+    assert one_line(err)
+    assert not (tmp_path / "m").exists()
+    newest = max((tmp_path / "m.checkpoint").glob("checkpoint-*.zip"))
+    steps = int(newest.stem.rpartition("-")[2])
+    epochs = steps // 3 + 2  # 360 rows in batches of 128: 3 steps an epoch
+    code, out, err = run(capsys, *words, "--epochs", epochs, "--json")
+    assert code == 0, err
+    model = nonneg.load(tmp_path / "m")
+    assert len(model.history_["epoch"]) == epochs
+    assert json.loads(out)["n_iter"] == epochs
+    assert not Path(tmp_path / "m.checkpoint").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process")
+def test_ctrl_c_leaves_a_study_that_goes_on(tmp_path):
+    words = ["reproduce", "ddnmf", *FAST, "--tables", 1, "--methods", "ddnmf", "--out", tmp_path]
+    words[words.index("--epochs") + 1] = 100_000
+    code, err = interrupted(tmp_path, words, "work/*/checkpoint/checkpoint-*.zip")
+    assert code == 130, err
+    assert one_line(err)
+    assert list(tmp_path.glob("work/*/checkpoint/checkpoint-*.zip"))
