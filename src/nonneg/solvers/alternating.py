@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.block import Block
 from ..data.threads import Workers
+from .hals import CEILING_GROWTH, DECAY, GROWTH
 from .judge import judge
 from .kernel_rows import kl_measure, kl_rows, weighted_rows
 from .kkt import Residual, balance
@@ -20,9 +21,15 @@ from .step import Record, Solver, State
 
 __all__ = ["SCD", "Alternating", "MaskedHALS"]
 
+MOMENTUM = 0.7
+
 
 class Alternating(Solver):
-    """Rows of W given H, then rows of Hᵀ given W; every step lowers the objective, so all iterates are accepted."""
+    """Rows of W given H, then rows of Hᵀ given W; every step lowers the objective.
+
+    H is extrapolated as in `hals.py`, and a pass that raises the objective is thrown away, so accepted iterates are
+    monotone.
+    """
 
     h_update = "columns"
 
@@ -36,38 +43,72 @@ class Alternating(Solver):
     ) -> None:  # fmt: skip
         """Lower Σ loss(x | v fixed) + linear·v + ½ ridge·v² for every row v of V, in place."""
 
+    def start(self, problem: Problem, state: State) -> None:
+        """Nothing is accepted yet: the objective is infinite."""
+        state.extra = {
+            "push": state.H.copy(),
+            "spare": state.W.copy(),
+            "scalars": np.array([MOMENTUM, 1.0, np.inf]),
+        }
+
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
-        """One pass over rows and one over columns."""
-        before = state.W.copy()
-        penalties = problem.penalties
-        pull = penalties.on_W(state.W, state.H) if penalties else None
-        self._side(
-            problem, problem.source, state.W, Fixed(rows=state.H), pull, np.zeros(problem.k, bool), pool
+        """One pass over rows and one over columns; a rejected one is followed by a plain one."""
+        record = self._try(problem, state, pool, plain=False)
+        if record is None:
+            scalars = state.extra["scalars"]
+            scalars[:2] = scalars[0] / DECAY, scalars[0]
+            state.extra["push"] = state.H.copy()
+            record = self._try(problem, state, pool, plain=True)
+            assert record is not None
+        return record
+
+    def _try(self, problem: Problem, state: State, pool: Workers, *, plain: bool) -> Record | None:
+        momentum, ceiling, best = state.extra["scalars"]
+        moved = State(state.extra["spare"], state.extra["push"])
+        moved.W[...] = state.W
+        sums, squares = self._move_both(problem, moved, pool)
+        kkt, objective = self.measure(problem, moved, pool)
+        if problem.penalties:
+            objective += problem.penalties.value(moved.W, moved.H, sums, squares)
+        if objective > best:
+            # a plain step rises by rounding alone: the last accepted point stands
+            return Record(best, kkt, 0.0) if plain else None
+        change = np.linalg.norm(moved.W - state.W) / max(float(np.linalg.norm(moved.W)), np.finfo(float).tiny)
+        push = moved.H + moved.H.dtype.type(momentum if np.isfinite(best) else 0.0) * (moved.H - state.H)
+        low, high = (
+            (problem.penalties.H.low, problem.penalties.H.high) if problem.penalties else (0.0, np.inf)
         )
-        weights = problem.source.row_weights
+        push = np.clip(push, low, high)
+        push[problem.frozen] = moved.H[problem.frozen]
+        ceiling = min(1.0, CEILING_GROWTH * ceiling)
+        state.extra.update(
+            push=push, spare=state.W, scalars=np.array([min(ceiling, GROWTH * momentum), ceiling, objective])
+        )
+        state.W, state.H = moved.W, moved.H
+        return Record(objective, kkt, float(change))
+
+    def _move_both(self, problem: Problem, state: State, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
+        """W from H, then H from W; return the (row-weighted) column sums and sums of squares of W."""
+        penalties, weights = problem.penalties, problem.source.row_weights
+        pull = penalties.on_W(state.W, state.H) if penalties else None
+        self._side(problem.source, state.W, Fixed(rows=state.H), pull, np.zeros(problem.k, bool), pool)
         weighted = state.W if weights is None else state.W * weights[:, None]
-        if penalties:
-            squares = np.einsum("ij,ij->j", weighted, state.W, dtype=np.float64)
-            pull = penalties.on_H(state.H, weighted.sum(axis=0, dtype=np.float64), squares)
+        sums = weighted.sum(axis=0, dtype=np.float64)
+        squares = np.einsum("ij,ij->j", weighted, state.W, dtype=np.float64)
+        pull = penalties.on_H(state.H, sums, squares) if penalties else None
         Ht = np.ascontiguousarray(state.H.T)
         fixed = Fixed(columns=self._weigh(state.W, weights))
-        self._side(problem, problem.columns, Ht, fixed, pull, problem.frozen, pool, weights)
+        self._side(problem.columns, Ht, fixed, pull, problem.frozen, pool, weights)
         state.H = np.ascontiguousarray(Ht.T)
         if penalties:
             problem.row_pull = penalties.on_new_rows(state.W, state.H)
-        kkt, objective = self.measure(problem, state, pool)
-        if penalties:
-            objective += penalties.value(
-                state.W, state.H, weighted.sum(axis=0), np.einsum("ij,ij->j", weighted, state.W)
-            )
-        change = np.linalg.norm(state.W - before) / max(float(np.linalg.norm(state.W)), np.finfo(float).tiny)
-        return Record(objective, kkt, float(change))
+        return sums, squares
 
     def measure(self, problem: Problem, state: State, pool: Workers) -> tuple[float, float]:
         """KKT residual and data loss of the present factors."""
         return judge(problem, state.W, state.H, pool)
 
-    def _side(self, problem, source, V, fixed, pull, frozen, pool, column_weights=None) -> None:
+    def _side(self, source, V, fixed, pull, frozen, pool, column_weights=None) -> None:
         fixed.rows, fixed.columns, fixed.sums  # noqa: B018 - made once, before the threads ask for them
         k, dtype = V.shape[1], V.dtype
         linear = np.zeros(k, dtype) if pull is None else pull.linear
@@ -111,7 +152,7 @@ class SCD(Alternating):
 
     def measure(self, problem: Problem, state: State, pool: Workers) -> tuple[float, float]:
         """From the kernels, on stored cells alone, unless penalties or row weights ask for more."""
-        if True or problem.penalties or problem.source.row_weights is not None:
+        if problem.penalties or problem.source.row_weights is not None:
             return super().measure(problem, state, pool)
         d = balance(state.W, state.H, problem.unit)
         root = np.sqrt(problem.unit)  # the kernel compares V·u with ∇/u: see `quadratic.rows_step`
