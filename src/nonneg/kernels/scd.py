@@ -149,20 +149,6 @@ def _lift(w, B, z, bare, lin, l2, hi, frozen):
             w[k] = min(w[k] + w.dtype.type(step), hi)
 
 
-@kernel
-def _residual(w, pull, lin, l2, lo, hi, frozen, mass):
-    """max_k |v_k − clip(v_k − ∇_k / L_k)| with v_k = w_k L_k / Σz: free of the units of x, w and h."""
-    worst = 0.0
-    for k in range(w.shape[0]):
-        linear = float(lin[k] + l2[k] * w[k])
-        if not frozen[k] and linear > 0 and mass > 0:
-            unit = linear / mass
-            a = w[k] * unit
-            b = min(max(a - 1 + pull[k] / linear, lo * unit), hi * unit)
-            worst = max(worst, abs(a - b))
-    return worst
-
-
 # ----------------------------------------------------------------------------------------------------- one coordinate
 
 
@@ -219,6 +205,27 @@ def _step(value, total, curve, lin, ridge, lo, hi):
     bend = (curve + ridge) * value
     safe = max(value * bend / (bend + 2 * g), value / 64)  # 1/64: keeps y clear of cancellation
     return max(new, safe, lo), new < safe and new <= lo
+
+
+@kernel
+def _residual(w, pull, lin, l2, lo, hi, frozen, mass):
+    """max_k |v_k − clip(v_k − ∇_k / L_k)| with v_k = w_k L_k / Σz: free of the units of x, w and h."""
+    worst = 0.0
+    for k in range(w.shape[0]):
+        linear = float(lin[k] + l2[k] * w[k])
+        if frozen[k]:
+            continue
+        if mass == 0:  # no data: there or not
+            value = float(w[k])
+            goal, _ = _step(value, 0.0, 0.0, float(lin[k]), float(l2[k]), lo, hi)
+            if abs(goal - value) > 1e-6 * goal:
+                worst = 1.0
+        elif linear > 0:
+            unit = linear / mass
+            a = w[k] * unit
+            b = min(max(a - 1 + pull[k] / linear, lo * unit), hi * unit)
+            worst = max(worst, abs(a - b))
+    return worst
 
 
 @kernel
@@ -282,8 +289,9 @@ def _scale(w, y, pull, lin, l2, lo, hi, frozen, mass, count):
         factor = w.dtype.type(min(max(2 * mass / (linear + root), least), most))
         if abs(factor - 1) > SCALED and factor > 0 and factor < np.inf:
             for k in range(w.shape[0]):
-                w[k] *= factor
-                pull[k] /= factor
+                if lin[k] != 0 or l2[k] > 0 or pull[k] > 0:
+                    w[k] = min(max(w[k] * factor, lo), hi)  # rounding must not leave the box
+                    pull[k] /= factor
             for j in range(count):
                 y[j] *= factor
 
