@@ -193,6 +193,8 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         )
         if hasattr(X, "shape") or (hasattr(X, "__len__") and not isinstance(X, str)):
             validate_data(self, X, reset=reset, skip_check_array=True)
+        elif reset and hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_  # a path has no names: those of an earlier fit are not its own
         if reset:
             self.n_features_in_ = source.shape[1]
         elif source.shape[1] != self.n_features_in_:

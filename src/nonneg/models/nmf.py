@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..data import Source, Summary
 from ..data.threads import workers
 from ..exceptions import ConvergenceWarning, IncompatibleError
 from ..files import Checkpoint, fingerprint
-from ..init import INITS, initial_components
+from ..init import initial_components
 from ..losses import BetaLoss, as_loss
 from ..penalties import combine
 from ..solvers.hals import HALS
@@ -25,11 +25,23 @@ from ..solvers.progressive import mean_rows, worth_it
 from ..solvers.pull import Pull, build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
-from .base import Factorization, check_n_components
+from .base import Factorization
 from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks
 from .cells import check_indices, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound, warn_of_useless
+from .inputs import (
+    arrays_of,
+    check_positive,
+    fitted_so_far,
+    frozen_mask,
+    pull_state,
+    rescaled,
+    rows_weight,
+    shares,
+    start_value,
+)
 from .online import learn_batch
+from .parameters import MATRIX_PARAMETERS
 
 __all__ = ["NMF"]
 
@@ -139,17 +151,11 @@ class NMF(CallbackSupportMixin, Factorization):
         self.random_state = random_state
         self.verbose = verbose
 
+    _parameter_constraints = MATRIX_PARAMETERS
+
     def _check_params(self) -> None:
-        check_n_components(self.n_components)
-        check_scalar(self.n_init, "n_init", (int, np.integer), min_val=1)
-        check_scalar(self.max_iter, "max_iter", (int, np.integer), min_val=1)
-        check_scalar(self.tol, "tol", (float, int), min_val=0)
-        if self.max_time is not None:
-            check_scalar(self.max_time, "max_time", (float, int), min_val=0)
-        if self.init != "auto" and self.init not in INITS:
-            raise ValueError(
-                f"init={self.init!r} is unknown; choose 'auto' or one of {', '.join(map(repr, INITS))}"
-            )
+        self._validate_params()
+        super()._check_params()
 
     # -- fit ------------------------------------------------------------------------------------------------
 
@@ -158,14 +164,14 @@ class NMF(CallbackSupportMixin, Factorization):
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:
         loss = as_loss(self.loss)
-        _check_positive(loss, summary, source)
-        source.scale, summary = _rescaled(source, summary)
+        check_positive(loss, summary, source)
+        source.scale, summary = rescaled(source, summary)
         k = int(self.n_components)
-        frozen = _frozen_mask(self.frozen, k, H_init)
+        frozen = frozen_mask(self.frozen, k, H_init)
         unit = summary.mean or 1.0
         penalties = build_penalties(
             self.penalty_W, self.penalty_H, shape=source.shape, k=k, weight=summary.total_weight, beta=loss.beta,
-            unit=unit, rows_weight=_rows_weight(source),
+            unit=unit, rows_weight=rows_weight(source),
         )  # fmt: skip
         problem = Problem(
             source, loss, unit, summary.total_weight, summary.squares, frozen, penalties or None
@@ -174,7 +180,7 @@ class NMF(CallbackSupportMixin, Factorization):
         W0, H0 = self._given(W_init, H_init, source)
         best, losses = None, []
         back = 1.0 if self._pins_H() else 1.0 / source.scale
-        callback = iteration_callback(self, int(self.max_iter) * int(self.n_init), _fitted_so_far(back))
+        callback = iteration_callback(self, int(self.max_iter) * int(self.n_init), fitted_so_far(back))
         for attempt in range(int(self.n_init)):
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1) + attempt)
             H = H0
@@ -201,7 +207,7 @@ class NMF(CallbackSupportMixin, Factorization):
         if callback is not None:
             callback.finish()
         self._row_pull = (
-            None if problem.row_pull is None else _pull_state(problem.row_pull, source.scale**loss.beta)
+            None if problem.row_pull is None else pull_state(problem.row_pull, source.scale**loss.beta)
         )
         self._fit_weight = summary.total_weight * unit**loss.beta
         for stale in ("_past", "n_batches_"):  # what partial_fit remembers belongs to the components before
@@ -231,7 +237,7 @@ class NMF(CallbackSupportMixin, Factorization):
         unit = back**loss.beta
         self.history_["loss"] *= unit
         self.reconstruction_err_ = float(np.sqrt(2 * max(solution.loss * unit, 0)))
-        self.labels_ = _memberships(solution.W, solution.H).argmax(axis=1)
+        self.labels_ = shares(solution.W, solution.H).argmax(axis=1)
         solution.warn(type(self).__name__, float(self.tol))
         warn_of_useless(solution.H, np.linalg.norm(solution.W, axis=0).astype(np.float64), stacklevel=6)
         return W
@@ -247,8 +253,8 @@ class NMF(CallbackSupportMixin, Factorization):
 
     def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
         k, (n, m) = int(self.n_components), source.shape
-        W = _start_value("W_init", W_init, (n, k), source)
-        H = _start_value("H_init", H_init, (k, m), source)
+        W = start_value("W_init", W_init, (n, k), source)
+        H = start_value("H_init", H_init, (k, m), source)
         if W is not None and H is None:
             raise ValueError("W_init was given without H_init; give both, or H_init alone")
         if H is not None and not self._pins_H():
@@ -261,7 +267,7 @@ class NMF(CallbackSupportMixin, Factorization):
         parameters = {k: repr(v) for k, v in self.get_params(deep=False).items()}
         for name in ("checkpoint", "max_iter", "max_time", "verbose"):
             del parameters[name]
-        data = [array for block in source.blocks() for array in _arrays_of(block)]
+        data = [array for block in source.blocks() for array in arrays_of(block)]
         folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
         return Checkpoint(folder, fingerprint(parameters, attempt, *data))
 
@@ -287,6 +293,7 @@ class NMF(CallbackSupportMixin, Factorization):
         IncompatibleError
             With penalties: they are fitted by `fit` alone.
         """
+        self._check_params()
         if not 0 < forgetting <= 1:
             raise ValueError(f"forgetting={forgetting!r} must lie in (0, 1]: 1 weighs all batches alike")
         if combine(self.penalty_W, "W") or combine(self.penalty_H, "H"):
@@ -314,7 +321,7 @@ class NMF(CallbackSupportMixin, Factorization):
 
     def _problem(self, source: Source, summary: Summary) -> Problem:
         loss = as_loss(self.loss)
-        source.scale, summary = _rescaled(source, summary)
+        source.scale, summary = rescaled(source, summary)
         frozen = np.zeros(self.n_components_, bool)
         problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, summary.squares, frozen)
         if self._row_pull is not None:
@@ -363,8 +370,10 @@ class NMF(CallbackSupportMixin, Factorization):
         ndarray of shape (n_samples, n_components)
         """
         check_is_fitted(self)
-        W = self._transform_source(self._source(X, whom="memberships"))
-        return _memberships(W, self.components_)
+        source = self._source(X, whom="memberships")
+        self._check_data(source, "memberships")
+        W = self._transform_source(source)
+        return shares(W, self.components_)
 
     def impute(self, X: Any, *, weights: Any = None) -> np.ndarray:
         """Return X dense, with missing cells filled by W @ H; observed cells keep their bits.
@@ -437,89 +446,3 @@ class NMF(CallbackSupportMixin, Factorization):
             [(j if names is None else names[j], float(row[j])) for j in map(int, best)]
             for row, best in zip(self.components_, order, strict=True)
         ]
-
-
-def _memberships(W: np.ndarray, H: np.ndarray) -> np.ndarray:
-    # relative to the largest, so that extreme units cannot overflow
-    sizes = H.sum(axis=1, dtype=np.float64)
-    shares = W.astype(np.float64) * (sizes / (sizes.max(initial=0) or 1.0))
-    total = shares.sum(axis=1, keepdims=True)
-    flat = np.full_like(shares, 1 / W.shape[1])
-    return np.divide(shares, total, out=flat, where=total > 0)
-
-
-def _fitted_so_far(back: float) -> Any:
-    """From the solver's state to what `transform` needs, computed only when somebody asks."""
-
-    def attributes(state: Any) -> dict[str, Any]:
-        H = state.H
-        return {
-            "components_": H * H.dtype.type(back),
-            "n_components_": len(H),
-            "n_features_in_": H.shape[1],
-            "_row_pull": None,
-        }
-
-    return attributes
-
-
-def _pull_state(pull: Pull, scale: float) -> dict[str, Any]:
-    """The cell-wise part of a pull in the units of the data, as numbers and arrays."""
-    plain = replace(pull, step=None).rescaled(1 / scale)
-    state = {"linear": plain.linear, "Q": plain.Q, "low": plain.low, "high": plain.high}
-    return {**state, "stepped": pull.step is not None}
-
-
-def _rows_weight(source: Source) -> float:
-    weights = source.row_weights
-    return float(source.shape[0] if weights is None else weights.sum(dtype=np.float64))
-
-
-def _rescaled(source: Source, summary: Summary) -> tuple[float, Summary]:
-    """A power of two that brings the largest cell to about 1, if it is far from it, and the summary after it."""
-    exponent = int(np.frexp(summary.maximum)[1]) if summary.maximum > 0 else 0
-    if abs(exponent) <= 20:
-        return 1.0, summary
-    source.scale = 2.0**-exponent
-    return source.scale, source.summary()
-
-
-def _check_positive(loss: Any, summary: Summary, source: Source) -> None:
-    if getattr(loss, "needs_positive", False) and summary.minimum <= 0:
-        raise ValueError(
-            f"loss={loss.name!r} needs X > 0 everywhere: X contains zeros; add a small constant, give these cells "
-            "weight 0, or take loss='kl'"
-        )
-
-
-def _frozen_mask(frozen: Any, k: int, H_init: Any) -> np.ndarray:
-    mask = np.zeros(k, bool)
-    if frozen is None:
-        return mask
-    indices = np.atleast_1d(np.asarray(frozen))
-    if indices.size == 0:
-        return mask
-    if indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= k:
-        raise ValueError(
-            f"frozen={frozen!r} must hold component indices between 0 and n_components - 1 = {k - 1}"
-        )
-    if H_init is None:
-        raise ValueError("frozen= needs H_init in fit: its rows are what is frozen")
-    mask[indices] = True
-    return mask
-
-
-def _start_value(name: str, value: Any, shape: tuple[int, int], source: Source) -> np.ndarray | None:
-    if value is None:
-        return None
-    array = np.asarray(value)
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    if array.dtype.kind not in "fiub" or not np.isfinite(array).all() or (array < 0).any():
-        raise ValueError(f"{name} must be finite and non-negative")
-    return np.ascontiguousarray(array, dtype=source.float_dtype)
-
-
-def _arrays_of(block: Any) -> list[np.ndarray]:
-    arrays = [block.X.data, block.X.indices, block.X.indptr] if block.is_sparse else [block.X]
-    return arrays + [a for a in (block.weights, block.row_weights) if a is not None]

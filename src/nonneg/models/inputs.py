@@ -1,0 +1,115 @@
+"""What `NMF` does with its arguments before and after a solver sees them: checks, units, start values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..data import Source, Summary
+from ..solvers.pull import Pull
+
+__all__ = [
+    "arrays_of",
+    "check_positive",
+    "fitted_so_far",
+    "frozen_mask",
+    "pull_state",
+    "rescaled",
+    "rows_weight",
+    "shares",
+    "start_value",
+]
+
+
+def shares(W: np.ndarray, H: np.ndarray) -> np.ndarray:
+    """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row)."""
+    # relative to the largest, so that extreme units cannot overflow
+    sizes = H.sum(axis=1, dtype=np.float64)
+    shares = W.astype(np.float64) * (sizes / (sizes.max(initial=0) or 1.0))
+    total = shares.sum(axis=1, keepdims=True)
+    flat = np.full_like(shares, 1 / W.shape[1])
+    return np.divide(shares, total, out=flat, where=total > 0)
+
+
+def fitted_so_far(back: float) -> Any:
+    """From the solver's state to what `transform` needs, computed only when somebody asks."""
+
+    def attributes(state: Any) -> dict[str, Any]:
+        H = state.H
+        return {
+            "components_": H * H.dtype.type(back),
+            "n_components_": len(H),
+            "n_features_in_": H.shape[1],
+            "_row_pull": None,
+        }
+
+    return attributes
+
+
+def pull_state(pull: Pull, scale: float) -> dict[str, Any]:
+    """The cell-wise part of a pull in the units of the data, as numbers and arrays."""
+    plain = replace(pull, step=None).rescaled(1 / scale)
+    state = {"linear": plain.linear, "Q": plain.Q, "low": plain.low, "high": plain.high}
+    return {**state, "stepped": pull.step is not None}
+
+
+def rows_weight(source: Source) -> float:
+    """Total weight of the rows."""
+    weights = source.row_weights
+    return float(source.shape[0] if weights is None else weights.sum(dtype=np.float64))
+
+
+def rescaled(source: Source, summary: Summary) -> tuple[float, Summary]:
+    """A power of two that brings the largest cell to about 1, if it is far from it, and the summary after it."""
+    exponent = int(np.frexp(summary.maximum)[1]) if summary.maximum > 0 else 0
+    if abs(exponent) <= 20:
+        return 1.0, summary
+    source.scale = 2.0**-exponent
+    return source.scale, source.summary()
+
+
+def check_positive(loss: Any, summary: Summary, source: Source) -> None:
+    """Refuse zeros where the loss would be infinite."""
+    if getattr(loss, "needs_positive", False) and summary.minimum <= 0:
+        raise ValueError(
+            f"loss={loss.name!r} needs X > 0 everywhere: X contains zeros; add a small constant, give these cells "
+            "weight 0, or take loss='kl'"
+        )
+
+
+def frozen_mask(frozen: Any, k: int, H_init: Any) -> np.ndarray:
+    """Turn the indices of frozen components into a mask of shape (k,)."""
+    mask = np.zeros(k, bool)
+    if frozen is None:
+        return mask
+    indices = np.atleast_1d(np.asarray(frozen))
+    if indices.size == 0:
+        return mask
+    if indices.dtype.kind not in "iu" or indices.min() < 0 or indices.max() >= k:
+        raise ValueError(
+            f"frozen={frozen!r} must hold component indices between 0 and n_components - 1 = {k - 1}"
+        )
+    if H_init is None:
+        raise ValueError("frozen= needs H_init in fit: its rows are what is frozen")
+    mask[indices] = True
+    return mask
+
+
+def start_value(name: str, value: Any, shape: tuple[int, int], source: Source) -> np.ndarray | None:
+    """Return W_init or H_init as floats of the right shape, or raise naming it."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all() or (array < 0).any():
+        raise ValueError(f"{name} must be finite and non-negative")
+    return np.ascontiguousarray(array, dtype=source.float_dtype)
+
+
+def arrays_of(block: Any) -> list[np.ndarray]:
+    """All arrays a block is made of: what a fingerprint of the data sees."""
+    arrays = [block.X.data, block.X.indices, block.X.indptr] if block.is_sparse else [block.X]
+    return arrays + [a for a in (block.weights, block.row_weights) if a is not None]

@@ -1,0 +1,37 @@
+"""What each parameter of a matrix model may be, in scikit-learn's own words: its checks and its messages."""
+
+from __future__ import annotations
+
+import os
+from numbers import Integral, Real
+from typing import Any
+
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from ..init import INITS
+from ..losses.beta import LOSS_NAMES
+from ..solvers.select import SOLVERS
+
+__all__ = ["MATRIX_PARAMETERS"]
+
+MATRIX_PARAMETERS: dict[str, Any] = {
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "loss": [
+        StrOptions(set(LOSS_NAMES)),
+        Interval(Real, None, None, closed="neither"),
+        HasMethods(["row_terms", "stats", "value"]),
+    ],
+    "solver": [StrOptions({"auto", *SOLVERS})],
+    "init": [StrOptions({"auto", *INITS})],
+    "penalty_W": "no_validation",  # `nonneg.penalties.combine` knows more about them
+    "penalty_H": "no_validation",
+    "n_init": [Interval(Integral, 1, None, closed="left")],
+    "missing": [StrOptions({"error", "ignore", "unstored"})],
+    "frozen": ["array-like", None],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "max_time": [Interval(Real, 0, None, closed="left"), None],
+    "checkpoint": [str, os.PathLike, None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
