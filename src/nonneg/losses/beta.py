@@ -26,9 +26,9 @@ import scipy.sparse as sp
 
 from ..data.block import Block
 
-__all__ = ["BetaLoss", "Stats", "as_loss"]
+__all__ = ["LOSS_NAMES", "BetaLoss", "Stats", "as_loss"]
 
-_NAMES = {"frobenius": 2.0, "kl": 1.0, "kullback-leibler": 1.0, "itakura-saito": 0.0}
+LOSS_NAMES = {"frobenius": 2.0, "kl": 1.0, "kullback-leibler": 1.0, "itakura-saito": 0.0}
 _CHUNK_CELLS = 1 << 20  # dense cells at once where a sparse block must become dense
 
 
@@ -73,7 +73,7 @@ class BetaLoss:
     @property
     def name(self) -> str:
         """Its name, where the field has one."""
-        return next((name for name, beta in _NAMES.items() if beta == self.beta), f"beta={self.beta:g}")
+        return next((name for name, beta in LOSS_NAMES.items() if beta == self.beta), f"beta={self.beta:g}")
 
     @property
     def needs_positive(self) -> bool:
@@ -213,14 +213,11 @@ def _dense_parts(block: Block) -> Iterator[tuple[Block, slice]]:
 
 def _stored_prediction(block: Block, W: np.ndarray, H: np.ndarray) -> np.ndarray:
     """(W H) at the stored cells."""
+    from ..kernels.sampled import sampled_product
+
     X = block.X
-    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     Y = np.empty(X.nnz, W.dtype)
-    Ht = H.T
-    step = max(1, _CHUNK_CELLS // max(1, W.shape[1]))
-    for start in range(0, X.nnz, step):
-        cut = slice(start, start + step)
-        Y[cut] = np.einsum("ij,ij->i", W[rows[cut]], Ht[X.indices[cut]])
+    sampled_product(np.ascontiguousarray(W), np.ascontiguousarray(H.T), X.indices, X.indptr, Y)
     return np.maximum(Y, floor_of(Y.dtype), out=Y)
 
 
@@ -269,11 +266,11 @@ def as_loss(loss: Any) -> Any:
         For an unknown name.
     """
     if isinstance(loss, str):
-        if loss not in _NAMES:
+        if loss not in LOSS_NAMES:
             raise ValueError(
-                f"loss={loss!r} is unknown; choose one of {', '.join(map(repr, _NAMES))}, or a number β"
+                f"loss={loss!r} is unknown; choose one of {', '.join(map(repr, LOSS_NAMES))}, or a number β"
             )
-        return BetaLoss(_NAMES[loss])
+        return BetaLoss(LOSS_NAMES[loss])
     if isinstance(loss, Real) and not isinstance(loss, bool):
         return BetaLoss(float(loss))
     if all(hasattr(loss, method) for method in ("row_terms", "stats", "value")):
