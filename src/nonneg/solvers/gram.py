@@ -33,7 +33,13 @@ class GramStats:
 def data_product(block: Block, fixed: Fixed) -> np.ndarray:
     """P = X Hᵀ of a block, (b, k)."""
     X = block.X
-    return X @ fixed.columns
+    if not block.is_sparse:
+        return X @ fixed.columns
+    from ..kernels.sampled import csr_dot
+
+    P = np.empty((X.shape[0], fixed.columns.shape[1]), X.dtype)
+    csr_dot(X.data, X.indices, X.indptr, fixed.columns, P)
+    return P
 
 
 def gram_stats(block: Block, W: np.ndarray) -> GramStats:
@@ -43,7 +49,11 @@ def gram_stats(block: Block, W: np.ndarray) -> GramStats:
     sums = weighted.sum(axis=0, dtype=np.float64)
     if not block.is_sparse:
         return GramStats(weighted.T @ W, weighted.T @ X, sums)
-    return GramStats(weighted.T @ W, (X.T @ weighted).T, sums)
+    from ..kernels.sampled import csr_add_outer
+
+    Bt = np.zeros((X.shape[1], W.shape[1]), W.dtype)
+    csr_add_outer(X.data, X.indices, X.indptr, weighted, Bt)
+    return GramStats(weighted.T @ W, Bt.T, sums)
 
 
 def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:
