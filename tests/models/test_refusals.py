@@ -1,0 +1,216 @@
+"""Every refusal is a ValueError or TypeError that names the argument."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
+
+from matrix_cases import fitted, planted
+from nonneg import NMF
+from nonneg.exceptions import IncompatibleError
+from nonneg.penalties import (
+    L1,
+    Box,
+    GraphLaplacian,
+    HoyerSparsity,
+    MinimumVolume,
+    Simplex,
+    Smoothness,
+    UnitNorm,
+)
+
+X = planted()
+OK = np.ones((3, 9))
+REFUSED = (ValueError, TypeError)
+
+
+def bad(cell):
+    A = X.copy()
+    A[2, 3] = cell
+    return A
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.ones(5), "X: expected a 2-D"),
+        (np.ones((0, 3)), r"X: .*0 sample"),
+        (np.ones((3, 0)), r"X: 0 feature"),
+        (bad(np.nan), r"X contains NaN: 1 cell\(s\), the first at \(2, 3\).*missing='ignore'"),
+        (bad(np.inf), r"X contains infinity .*1 cell\(s\), the first at \(2, 3\)"),
+        (bad(-1e-3), r"Negative values in data passed to NMF.fit: 1 cell\(s\) of X, first at \(2, 3\)"),
+        (sp.csr_array(bad(np.nan)), r"X contains NaN: 1 cell"),
+        (sp.csr_array(bad(-1)), r"Negative values in data passed to NMF.fit"),
+        (X * 1j, "[Cc]omplex"),
+        (X.astype(str), "X has dtype"),
+        (pd.DataFrame({"a": ["x", "y"]}), "X has dtype"),
+        (None, "X"),
+        (np.ones((2, 2, 2)), "X: expected a 2-D"),
+    ],
+)
+def test_data(data, message):
+    with pytest.raises(REFUSED, match=message):
+        NMF(2).fit(data)
+    with pytest.raises(REFUSED, match=message):
+        NMF(2).fit_transform(data)
+
+
+def test_new_data():
+    model = fitted(X)
+    for data, message in [
+        (X[:, :5], "X has 5 features, but NMF is expecting 9 features"),
+        (X[0], "X: expected a 2-D"),
+        (bad(-1), r"Negative values in data passed to NMF.transform: .*\(2, 3\)"),
+        (bad(np.nan), r"X contains NaN"),
+        (X[:0], "0 sample"),
+    ]:
+        for method in (model.transform, model.score, model.memberships):
+            with pytest.raises(REFUSED, match=message.replace("transform", method.__name__)):
+                method(data)
+    for W in (np.ones((4, 2)), np.ones(3), np.ones((2, 3, 1))):
+        with pytest.raises(ValueError, match=r"W: expected shape \(n_samples, 3\)"):
+            model.inverse_transform(W)
+    for call in ("transform", "inverse_transform", "score", "memberships"):
+        with pytest.raises(NotFittedError):
+            getattr(NMF(2), call)(X)
+    for call in ("parts", "top_features"):
+        with pytest.raises(NotFittedError):
+            getattr(NMF(2), call)()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({"n_components": 0}, "n_components"),
+        ({"n_components": -3}, "n_components"),
+        ({"n_components": 2.5}, "n_components"),
+        ({"n_components": 2.0}, "n_components"),
+        ({"n_components": True}, "n_components"),
+        ({"n_components": None}, "n_components"),
+        ({"n_components": "3"}, "n_components"),
+        ({"loss": "l1"}, "loss"),
+        ({"loss": None}, "loss"),
+        ({"loss": np.nan}, "loss"),
+        ({"solver": "cd"}, "solver"),
+        ({"solver": None}, "solver"),
+        ({"init": "svd"}, "init"),
+        ({"init": None}, "init"),
+        ({"init": ["random"]}, "init"),
+        ({"n_init": 0}, "n_init"),
+        ({"n_init": 1.5}, "n_init"),
+        ({"missing": "drop"}, "missing"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"max_iter": 10.0}, "max_iter"),
+        ({"max_iter": "many"}, "max_iter"),
+        ({"tol": -1e-3}, "tol"),
+        ({"tol": "small"}, "tol"),
+        ({"tol": np.nan}, "tol"),
+        ({"max_time": -1}, "max_time"),
+        ({"max_time": "1s"}, "max_time"),
+        ({"max_time": np.nan}, "max_time"),
+        ({"random_state": "seed"}, "random_state|seed"),
+        ({"random_state": -1}, "random_state|[Ss]eed"),
+        ({"penalty_W": "l1"}, "penalty_W"),
+        ({"penalty_H": [L1(0.1), "l2"]}, "penalty_H"),
+        ({"penalty_H": -1.0}, "penalty_H|strength"),
+        ({"penalty_W": np.nan}, "penalty_W|strength"),
+        ({"frozen": [3]}, "frozen"),
+        ({"frozen": [-1]}, "frozen"),
+        ({"frozen": [0.5]}, "frozen"),
+        ({"frozen": "all"}, "frozen"),
+        ({"frozen": [True, False, False]}, "frozen"),
+        ({"frozen": [0]}, "frozen= needs H_init"),
+        ({"checkpoint": 3}, "checkpoint"),
+    ],
+)  # fmt: skip
+def test_parameters(parameters, name):
+    with pytest.raises(REFUSED, match=name):
+        NMF(**{"n_components": 3, **parameters}).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"H_init": np.ones((2, 9))}, r"H_init has shape \(2, 9\), expected \(3, 9\)"),
+        ({"H_init": np.ones((3, 8))}, "H_init"),
+        ({"H_init": -OK}, "H_init must be finite and non-negative"),
+        ({"H_init": OK * np.nan}, "H_init"),
+        ({"H_init": OK * 1j}, "H_init"),
+        ({"H_init": OK.astype(str)}, "H_init"),
+        ({"H_init": "random"}, "H_init"),
+        ({"W_init": np.ones((70, 3))}, "W_init was given without H_init"),
+        ({"W_init": np.ones((69, 3)), "H_init": OK}, r"W_init has shape \(69, 3\), expected \(70, 3\)"),
+        ({"W_init": -np.ones((70, 3)), "H_init": OK}, "W_init must be finite and non-negative"),
+        ({"weights": np.ones((70, 8))}, "weights"),
+        ({"weights": -np.ones((70, 9))}, "weights"),
+        ({"weights": np.zeros((70, 9))}, "weight"),
+        ({"sample_weight": np.ones(9)}, "sample_weight"),
+        ({"sample_weight": -np.ones(70)}, "sample_weight"),
+    ],
+)
+def test_arguments_of_fit(arguments, name):
+    with pytest.raises(REFUSED, match=name):
+        NMF(3).fit(X, **arguments)
+
+
+def test_frozen_needs_its_rows_to_be_given():
+    with pytest.raises(ValueError, match="frozen"):
+        NMF(3, frozen=[0, 7]).fit(X, H_init=OK)
+
+
+@pytest.mark.parametrize("loss", ["itakura-saito", -0.5])
+def test_losses_that_need_positive_data(loss):
+    for A in (bad(0.0), sp.csr_array(bad(0.0))):
+        with pytest.raises(ValueError, match=r"loss=.* needs X > 0 everywhere"):
+            NMF(2, loss=loss).fit(A)
+    weights = np.ones_like(X)
+    weights[2, 3] = 0
+    fitted(bad(0.0), loss=loss, fit={"weights": weights}, max_iter=3)
+
+
+def test_everything_missing():
+    for given in (
+        {"X": np.full((4, 3), np.nan), "missing": "ignore"},
+        {"X": sp.csr_array((4, 3)), "missing": "unstored"},
+    ):
+        with pytest.raises(ValueError, match="no observed cell"):
+            NMF(2, missing=given["missing"]).fit(given["X"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fit"),
+    [
+        ({"solver": "hals", "loss": "kl"}, {}),
+        ({"solver": "anls", "loss": 1.5}, {}),
+        ({"solver": "als", "loss": "kl"}, {}),
+        ({"solver": "scd"}, {}),
+        ({"solver": "anls"}, {"weights": np.ones((70, 9))}),
+        ({"solver": "mu", "penalty_H": Simplex()}, {}),
+        ({"solver": "anls", "penalty_W": Smoothness(0.1)}, {}),
+        ({"loss": "kl", "penalty_H": UnitNorm()}, {}),
+        ({"loss": "kl", "penalty_W": MinimumVolume(0.1)}, {}),
+        ({"penalty_W": HoyerSparsity(0.5)}, {"weights": np.ones((70, 9))}),
+        ({"penalty_H": [Simplex(), UnitNorm()]}, {}),
+    ],
+)
+def test_choices_that_do_not_go_together_say_what_does(parameters, fit):
+    with pytest.raises(IncompatibleError, match=r"take|not both|drop|one"):
+        NMF(3, **parameters).fit(X, **fit)
+
+
+def test_penalties_that_do_not_fit_the_data():
+    with pytest.raises(ValueError, match="graph"):
+        NMF(3, penalty_H=GraphLaplacian(0.1, np.ones((4, 4)) - np.eye(4))).fit(X)
+    with pytest.raises(ValueError, match="low|high"):
+        NMF(3, penalty_H=Box(2, 1)).fit(X)
+
+
+def test_a_refused_fit_leaves_a_fitted_model_usable():
+    model = fitted(X)
+    before = model.components_.copy()
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(bad(np.nan))
+    assert np.array_equal(model.components_, before) and model.transform(X).shape == (70, 3)
