@@ -14,6 +14,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from nonneg.deep import DDNMF, PROFILES, Autoencoder
 from nonneg.exceptions import CheckpointError
@@ -261,6 +262,22 @@ def test_weights_of_samples(images, profile):
     a, b = small(**how).fit(images, sample_weight=weight), small(**how).fit(other, sample_weight=weight)
     assert same_weights(a.student_, b.student_)
     assert not same_weights(a.student_, small(**how).fit(images).student_)
+
+
+def test_a_failed_fit_changes_nothing(images):
+    def fail(record):
+        raise KeyboardInterrupt
+
+    model = small().fit(images)
+    H = model.transform(images)
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(verbose=fail).fit(images[:, :20])
+    np.testing.assert_array_equal(model.transform(images), H)
+    fresh = small(verbose=fail)
+    with pytest.raises(KeyboardInterrupt):
+        fresh.fit(images)
+    with pytest.raises(NotFittedError):
+        fresh.transform(images)
 
 
 @pytest.mark.parametrize("stop", [1, 2])

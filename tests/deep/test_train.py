@@ -181,6 +181,8 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     assert list(train(second, batches(), how(), keeper(tmp_path))) == records
     assert second.seen == []
     assert torch.equal(first.weight, second.weight)
+    with pytest.raises(CheckpointError, match="4 epochs, more than max_epochs=3"):
+        list(train(Line(), batches(), how(3), keeper(tmp_path)))
     longer = Line()
     assert len(list(train(longer, batches(), how(6), keeper(tmp_path)))) == 6
     assert {epoch for epoch, _ in longer.seen} == {4, 5}

@@ -81,6 +81,16 @@ class DeepFactorization(Factorization):
         self._resolve()
         check_verbose(self.verbose)  # type: ignore[attr-defined]
 
+    def _fit(self, *data: Any, **how: Any) -> np.ndarray:
+        """Fit; after an error or an interrupt the estimator is what it was before."""
+        before = dict(vars(self))
+        try:
+            return super()._fit(*data, **how)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
     def _fit_source(
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from nonneg.data import Source
 from nonneg.deep.interrupt import deferred_interrupt, flushed_denormals
+from nonneg.exceptions import CheckpointError
 from nonneg.files import Checkpoint
 
 __all__ = [
@@ -262,11 +263,18 @@ def train(
         When the objective is no longer finite.
     KeyboardInterrupt
         After the checkpoint was written.
+    CheckpointError
+        The checkpoint is damaged, foreign, ahead of `max_epochs`, or cannot be written.
     """
     optimizer = make_optimizer(model, settings)
     state = _State()
     keeper = _Keeper(checkpoint, model, optimizer, state, len(batches))
     keeper.load()
+    if state.epoch > settings.max_epochs:
+        raise CheckpointError(
+            f"the checkpoint holds {state.epoch} epochs, more than max_epochs={settings.max_epochs}; "
+            "raise max_epochs, or give another folder"
+        )
     yield from state.history[:]
     try:
         with flushed_denormals(), deferred_interrupt() as interrupt:
