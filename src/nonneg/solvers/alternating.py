@@ -17,7 +17,7 @@ from .judge import judge
 from .kernel_rows import kl_measure, kl_rows, weighted_rows
 from .kkt import Residual, balance
 from .problem import Fixed, Problem
-from .step import Record, Solver, State
+from .step import Record, Solver, State, relative_change
 
 __all__ = ["SCD", "Alternating", "MaskedHALS"]
 
@@ -73,7 +73,7 @@ class Alternating(Solver):
         if objective > best:
             # a plain step rises by rounding alone: the last accepted point stands
             return Record(best, kkt, 0.0) if plain else None
-        change = np.linalg.norm(moved.W - state.W) / max(float(np.linalg.norm(moved.W)), np.finfo(float).tiny)
+        change = relative_change(float(np.linalg.norm(moved.W - state.W)), float(np.linalg.norm(moved.W)))
         push = moved.H + moved.H.dtype.type(momentum if np.isfinite(best) else 0.0) * (moved.H - state.H)
         low, high = (
             (problem.penalties.H.low, problem.penalties.H.high) if problem.penalties else (0.0, np.inf)
@@ -85,7 +85,7 @@ class Alternating(Solver):
             push=push, spare=state.W, scalars=np.array([min(ceiling, GROWTH * momentum), ceiling, objective])
         )
         state.W, state.H = moved.W, moved.H
-        return Record(objective, kkt, float(change))
+        return Record(objective, kkt, change)
 
     def _move_both(self, problem: Problem, state: State, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
         """W from H, then H from W; return the (row-weighted) column sums and sums of squares of W."""

@@ -25,7 +25,7 @@ from .gram import CANCELS, GramStats, data_product, gram_loss, gram_stats
 from .kkt import Residual, balance
 from .problem import Fixed, Problem
 from .quadratic import Clip, Exact, Sweep, columns_step, rows_step
-from .step import Record, Solver, State
+from .step import Record, Solver, State, relative_change
 
 __all__ = ["ALS", "ANLS", "HALS", "GramSolver"]
 
@@ -77,7 +77,7 @@ class GramSolver(Solver):
             objective = _exact_loss(problem, spare, H, pool)
         if problem.penalties:
             objective += problem.penalties.value(spare, H, sums, squares)
-        change = float(np.sqrt(moved) / max(float(np.linalg.norm(spare)), np.finfo(float).tiny))
+        change = relative_change(np.sqrt(moved), float(np.linalg.norm(spare)))
         kkt = (residual | of_columns).relative
         if objective > best and self.monotone:
             # a plain step rises by rounding alone: the last accepted point stands

@@ -13,7 +13,7 @@ from ..data.threads import Workers
 from ..losses.beta import Stats
 from .kkt import Residual, balance, residual_of
 from .problem import Problem
-from .step import Record, Solver, State
+from .step import Record, Solver, State, relative_change
 
 __all__ = ["MU", "multiply"]
 
@@ -50,7 +50,7 @@ class MU(Solver):
         free = ~problem.frozen
         units = (1 / (problem.unit * d[free]))[:, None].astype(H.dtype)
         residual |= residual_of(H[free], stats.negative[free], stats.positive[free], units, gradient_units)
-        record = Record(stats.loss, residual.relative, np.sqrt(moved) / max(float(np.linalg.norm(W)), 1e-300))
+        record = Record(stats.loss, residual.relative, relative_change(np.sqrt(moved), np.linalg.norm(W)))
         moving = H[free]
         multiply(moving, stats.negative[free], stats.positive[free], loss.exponent, problem.unit)
         state.H = H.copy()

@@ -16,7 +16,7 @@ import numpy as np
 from ..data.threads import Workers
 from .problem import Problem
 
-__all__ = ["Record", "Solver", "State"]
+__all__ = ["Record", "Solver", "State", "relative_change"]
 
 
 @dataclass
@@ -35,6 +35,13 @@ class State:
     W: np.ndarray
     H: np.ndarray
     extra: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def relative_change(moved: float, size: float) -> float:
+    """``moved / size``, finite; 1 where everything that was there has become zero."""
+    if size > 0:
+        return min(float(moved) / float(size), 1e300)
+    return float(moved > 0)
 
 
 class Solver(ABC):
