@@ -7,15 +7,20 @@ the loss fall monotonically. Differentiable penalties add the halves of their gr
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from ..data.threads import Workers
 from ..losses.beta import Stats
+from ..penalties.base import clip_cells
 from .kkt import Residual, balance, residual_of
 from .problem import Problem
+from .pull import Pull
 from .step import Record, Solver, State, relative_change
 
-__all__ = ["MU", "multiply"]
+__all__ = ["MU", "CellTerms", "cell_terms", "multiply"]
 
 
 class MU(Solver):
@@ -25,37 +30,95 @@ class MU(Solver):
 
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
         """One update of W block by block, then of H from the sums."""
-        W, H, loss = state.W, state.H, problem.loss
+        W, H, loss, penalties = state.W, state.H, problem.loss, problem.penalties
         d = balance(W, H, problem.unit, problem.source.row_weights)
-        gradient_units = problem.unit**-loss.beta
+        per = problem.unit**-loss.beta
+        on_rows = cell_terms(penalties.on_W(W, H) if penalties else None)
 
-        def work(cut: tuple[int, int]) -> tuple[Stats, Residual, float]:
+        def work(cut: tuple[int, int]) -> tuple[Stats, Residual, float, np.ndarray]:
             block = problem.source.block(*cut)
-            mine = W[block.rows]
+            mine, weights = W[block.rows], block.row_weights
             negative, positive = loss.row_terms(block, mine, H)
-            units = d.astype(mine.dtype)
+            positive = on_rows.added(positive, mine)
             residual = residual_of(
-                mine, negative, positive, units, gradient_units, row_weights=block.row_weights
+                mine, negative, positive, d.astype(mine.dtype), per, on_rows.low, on_rows.high, weights
             )
             before = mine.copy()
-            multiply(mine, negative, positive, loss.exponent, 1.0)
-            stats = loss.stats(block, mine, H)
-            return stats, residual, float(((mine - before) ** 2).sum(dtype=np.float64))
+            multiply(mine, negative, positive, on_rows.exponent(loss), 1.0)
+            on_rows.clip(mine)
+            weighted = mine if weights is None else mine * weights[:, None]
+            sums = np.stack([weighted.sum(axis=0), np.einsum("ij,ij->j", weighted, mine)])
+            moved = float(((mine - before) ** 2).sum(dtype=np.float64))
+            return loss.stats(block, mine, H), residual, moved, sums.astype(np.float64)
 
-        stats, residual, moved = None, Residual(), 0.0
-        for found, of_rows, distance in pool.map(work, problem.source.bounds()):
+        stats, residual, moved, sums = None, Residual(), 0.0, np.zeros((2, problem.k))
+        for found, of_rows, distance, of_block in pool.map(work, problem.source.bounds()):
             stats = found if stats is None else stats + found
-            residual, moved = residual | of_rows, moved + distance
+            residual, moved, sums = residual | of_rows, moved + distance, sums + of_block
         assert stats is not None
-        free = ~problem.frozen
-        units = (1 / (problem.unit * d[free]))[:, None].astype(H.dtype)
-        residual |= residual_of(H[free], stats.negative[free], stats.positive[free], units, gradient_units)
-        record = Record(stats.loss, residual.relative, relative_change(np.sqrt(moved), np.linalg.norm(W)))
-        moving = H[free]
-        multiply(moving, stats.negative[free], stats.positive[free], loss.exponent, problem.unit)
-        state.H = H.copy()
-        state.H[free] = moving
-        return record
+        objective = stats.loss + (penalties.value(W, H, sums[0], sums[1]) if penalties else 0.0)
+        state.H, of_H = _move_H(problem, H, stats, sums, d, per)
+        change = relative_change(np.sqrt(moved), float(np.linalg.norm(W)))
+        return Record(objective, (residual | of_H).relative, change)
+
+
+def _move_H(
+    problem: Problem, H: np.ndarray, stats: Stats, sums: np.ndarray, d: np.ndarray, per: float
+) -> tuple[np.ndarray, Residual]:
+    """Return H after its update (frozen rows as they are), and the residual of H before it."""
+    loss, penalties = problem.loss, problem.penalties
+    free = ~problem.frozen
+    terms = cell_terms(penalties.on_H(H, sums[0], sums[1]) if penalties else None, free)
+    moving, negative = H[free], stats.negative[free]
+    positive = terms.added(stats.positive[free], moving)
+    units = (1 / (problem.unit * d[free]))[:, None].astype(H.dtype)
+    residual = residual_of(moving, negative, positive, units, per, terms.low, terms.high)
+    multiply(moving, negative, positive, terms.exponent(loss), problem.unit)
+    terms.clip(moving)
+    moved = H.copy()
+    moved[free] = moving
+    return moved, residual
+
+
+@dataclass
+class CellTerms:
+    """Penalties that are sums over the cells of a factor, Σ linear v + ½ ridge v² within [low, high].
+
+    Linear terms leave the update monotone with the exponent of the loss; quadratic ones ask for 1 / (3 − β) where
+    β ≤ 2 (Tan and Févotte 2013).
+    """
+
+    linear: np.ndarray | float = 0.0
+    ridge: np.ndarray | float = 0.0
+    low: float = 0.0
+    high: float = np.inf
+
+    def added(self, positive: np.ndarray, V: np.ndarray) -> np.ndarray:
+        """∇⁺ with the penalties."""
+        if not (np.any(self.linear) or np.any(self.ridge)):
+            return positive
+        return positive + self.linear + self.ridge * V
+
+    def exponent(self, loss: Any) -> float:
+        """The exponent under which the update is monotone."""
+        if np.any(self.ridge) and loss.beta <= 2:
+            return min(loss.exponent, 1 / (3 - loss.beta))
+        return loss.exponent
+
+    def clip(self, V: np.ndarray) -> None:
+        """Bring V within the bounds, in place."""
+        if self.low > 0 or self.high < np.inf:
+            V[...] = clip_cells(V, self.low, self.high)
+
+
+def cell_terms(pull: Pull | None, free: np.ndarray | None = None) -> CellTerms:
+    """Cell-wise terms of a pull on rows of W; on the free rows of H where ``free`` is given."""
+    if pull is None:
+        return CellTerms()
+    linear, ridge = pull.linear, np.diag(pull.Q)
+    if free is not None:
+        linear, ridge = linear[free, None], ridge[free, None]
+    return CellTerms(linear, ridge, pull.low, pull.high)
 
 
 def multiply(V: np.ndarray, negative: np.ndarray, positive: np.ndarray, exponent: float, unit: float) -> None:

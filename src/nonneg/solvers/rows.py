@@ -14,7 +14,7 @@ from ..penalties import Combined
 from .gram import data_product
 from .kernel_rows import kl_rows, weighted_rows
 from .least_squares import MAX_SWEEPS, nonnegative_rows, unconstrained_rows
-from .mu import multiply
+from .mu import CellTerms, cell_terms, multiply
 from .problem import Fixed, Problem
 from .pull import Pull
 from .quadratic import curvature, proximal_step
@@ -58,7 +58,7 @@ def _solve_block(
         return nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol, sweeps)
     if problem.loss.beta in (1, 2):
         return _by_kernel(problem, block, fixed, pull, tol, sweeps)
-    return _multiplicative(problem, block, fixed, tol, sweeps)
+    return _multiplicative(problem, block, fixed, cell_terms(pull), tol, sweeps)
 
 
 def _proximal(G: np.ndarray, P: np.ndarray, penalty: Combined, tol: float, steps: int) -> np.ndarray:
@@ -94,23 +94,30 @@ def _by_kernel(
     return W
 
 
-def _multiplicative(problem: Problem, block: Block, fixed: Fixed, tol: float, sweeps: int) -> np.ndarray:
+def _multiplicative(
+    problem: Problem, block: Block, fixed: Fixed, terms: CellTerms, tol: float, sweeps: int
+) -> np.ndarray:
     """Multiplicative updates from a flat start, row by row until its own residual is small."""
     loss, H = problem.loss, fixed.rows
     k = len(H)
     W = np.full((block.X.shape[0], k), 1.0 / k, H.dtype)
+    terms.clip(W)
     scale = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64))
     # in units in which the largest component has norm 1, so that the unit of X does not decide when a row stops
     unit = scale.max(initial=0.0) or 1.0
     scale = np.where(scale > 0, scale / unit, 1.0)
     slopes = unit**-loss.beta / scale
+    low, high = terms.low * scale, terms.high * scale
     for _ in range(sweeps):
         negative, positive = loss.row_terms(block, W, H)
-        violation = np.abs(np.minimum(W * scale, (positive - negative) * slopes)).max(axis=1)
+        positive = terms.added(positive, W)
+        here = W * scale
+        violation = np.abs(here - np.clip(here - (positive - negative) * slopes, low, high)).max(axis=1)
         going = violation > tol * np.maximum((negative * slopes).max(axis=1), np.finfo(H.dtype).tiny)
         if not going.any():
             break
         moved = W[going]
-        multiply(moved, negative[going], positive[going], loss.exponent, 1.0)
+        multiply(moved, negative[going], positive[going], terms.exponent(loss), 1.0)
+        terms.clip(moved)
         W[going] = moved
     return W
