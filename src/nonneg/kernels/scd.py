@@ -19,11 +19,11 @@ weights z h / y and has mean r = c / S. As 1 / (1 + tρ) is convex in ρ,
 
 A step to the bound itself that the second rule does not cover is taken only after the gradient there was computed and
 found non-negative. A coordinate at the bound is skipped while its gradient is non-negative and moves as soon as it is
-not: nothing is locked. Sequential coordinate descent for this problem is due to Hsieh & Dhillon (KDD 2011) and
-Lin & Boutros (2020), whose step is Newton's; the two bounds above are ours.
+not: nothing is locked. Newton's step on one coordinate at a time is due to Hsieh & Dhillon (KDD 2011), and to Lin &
+Boutros (BMC Bioinformatics 2020) for KL with penalties; the two bounds are derived here.
 
 A cell with z_j > 0 and y_j = 0 makes the objective infinite: such rows are lifted first (`_lift`), by an amount whose
-cost is less than what the cells gain.
+cost is less than what the cells gain. A row whose scale is off is then put right along the ray α w, in closed form.
 """
 
 from __future__ import annotations
