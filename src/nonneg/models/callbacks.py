@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,10 @@ except ImportError:  # scikit-learn before 1.9 has no callbacks, and so no set_c
         return method
 
 
-__all__ = ["CallbackSupportMixin", "iteration_callback", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "iteration_callback", "with_callbacks", "with_log"]
+
+LOG = logging.getLogger("nonneg")
+EVERY = 10  # iterations
 
 
 def iteration_callback(estimator: Any, max_iter: int, fitted: Callable[[Any], dict[str, Any]]) -> Any:
@@ -45,4 +49,19 @@ def iteration_callback(estimator: Any, max_iter: int, fitted: Callable[[Any], di
         )
 
     tell.finish = lambda: context.call_on_fit_task_end(estimator=estimator)  # type: ignore[attr-defined]
+    return tell
+
+
+def with_log(callback: Any, verbose: int, name: str) -> Any:
+    """Return ``callback`` with a line in the log every tenth iteration, where ``verbose`` asks for it."""
+    if not verbose:
+        return callback
+
+    def tell(iteration: int, record: Any, state: Any) -> bool:
+        if iteration == 1 or iteration % EVERY == 0:
+            LOG.info(
+                "%s: iteration %d, loss %.6g, KKT residual %.1e", name, iteration, record.loss, record.kkt
+            )
+        return callback is not None and callback(iteration, record, state)
+
     return tell

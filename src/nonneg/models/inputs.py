@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..data import Source, Summary
+from ..penalties import combine
+from ..solvers.problem import Problem
 from ..solvers.pull import Pull
 
 __all__ = [
@@ -15,6 +18,7 @@ __all__ = [
     "check_positive",
     "fitted_so_far",
     "frozen_mask",
+    "pull_on_rows",
     "pull_state",
     "rescaled",
     "rows_weight",
@@ -48,11 +52,41 @@ def fitted_so_far(back: float) -> Any:
     return attributes
 
 
-def pull_state(pull: Pull, scale: float) -> dict[str, Any]:
-    """The cell-wise part of a pull in the units of the data, as numbers and arrays."""
-    plain = replace(pull, step=None).rescaled(1 / scale)
-    state = {"linear": plain.linear, "Q": plain.Q, "low": plain.low, "high": plain.high}
-    return {**state, "stepped": pull.step is not None}
+def pull_state(pull: Pull | None, problem: Problem) -> dict[str, Any] | None:
+    """What a fit's penalties ask of new rows, without units, as numbers and arrays; None where they ask nothing."""
+    penalties = problem.penalties
+    if pull is None or not penalties:
+        return None
+    plain = replace(pull, step=None).rescaled(1 / penalties.unit_W, problem.unit**-problem.loss.beta)
+    return {
+        "linear": plain.linear.astype(np.float64),
+        "Q": plain.Q.astype(np.float64),
+        "low": plain.low,
+        "high": plain.high,
+        "stepped": pull.step is not None,
+        "unit": problem.unit / problem.source.scale,
+        "weight": problem.total_weight,
+        "W_carries": "data"
+        if penalties.pinned_unit is not None
+        else "unit"
+        if penalties.pins_H
+        else "nothing",
+    }
+
+
+def pull_on_rows(state: dict[str, Any], penalty_W: Any, source: Source, beta: float) -> Pull:
+    """The pull on the rows of a source, from `pull_state` and the user's penalty on W."""
+    kept = combine(penalty_W, "W", "penalty_W")
+    rows = [penalty for penalty in kept.penalties if penalty.separable("W") == "rows"]
+    if len(rows) < len(kept.penalties):
+        dropped = ", ".join(repr(p) for p in kept.penalties if p.separable("W") != "rows")
+        warnings.warn(f"transform leaves out what couples rows of W: {dropped}", UserWarning, stacklevel=6)
+    unit = state["unit"] * source.scale
+    unit_W = {"data": source.scale, "unit": unit, "nothing": 1.0}[state["W_carries"]]
+    step = kept.keep(rows).rescaled(1.0, state["weight"]) if state["stepped"] else None
+    pull = Pull(state["linear"], state["Q"], state["low"], state["high"], step).rescaled(unit_W, unit**beta)
+    dtype = source.float_dtype
+    return replace(pull, linear=pull.linear.astype(dtype), Q=pull.Q.astype(dtype))
 
 
 def rows_weight(source: Source) -> float:

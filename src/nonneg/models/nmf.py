@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,11 @@ from ..solvers.judge import judge
 from ..solvers.loop import ROW_TOLERANCE, solve
 from ..solvers.problem import Problem
 from ..solvers.progressive import mean_rows, worth_it
-from ..solvers.pull import Pull, build_penalties
+from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
 from .base import Factorization
-from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks
+from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks, with_log
 from .cells import check_indices, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound, warn_of_useless
 from .inputs import (
@@ -34,6 +33,7 @@ from .inputs import (
     check_positive,
     fitted_so_far,
     frozen_mask,
+    pull_on_rows,
     pull_state,
     rescaled,
     rows_weight,
@@ -171,7 +171,7 @@ class NMF(CallbackSupportMixin, Factorization):
         unit = summary.mean or 1.0
         penalties = build_penalties(
             self.penalty_W, self.penalty_H, shape=source.shape, k=k, weight=summary.total_weight, beta=loss.beta,
-            unit=unit, rows_weight=rows_weight(source),
+            unit=unit, rows_weight=rows_weight(source), source_scale=source.scale,
         )  # fmt: skip
         problem = Problem(
             source, loss, unit, summary.total_weight, summary.squares, frozen, penalties or None
@@ -181,9 +181,10 @@ class NMF(CallbackSupportMixin, Factorization):
         best, losses = None, []
         back = 1.0 if self._pins_H() else 1.0 / source.scale
         callback = iteration_callback(self, int(self.max_iter) * int(self.n_init), fitted_so_far(back))
+        tell = with_log(callback, self.verbose, type(self).__name__)
         for attempt in range(int(self.n_init)):
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1) + attempt)
-            H = H0
+            H, problem.row_pull = H0, None
             progressive = (
                 H is None and self._sampled(attempt) and isinstance(solver, HALS) and worth_it(problem)
             )
@@ -196,7 +197,7 @@ class NMF(CallbackSupportMixin, Factorization):
                 problem, solver, H.copy(), None if W0 is None else W0.copy(),
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
                 progressive=progressive,
-                callback=callback,
+                callback=tell,
             )  # fmt: skip
             losses.append(solution.loss)
             if best is None or solution.loss < best.loss:
@@ -206,10 +207,7 @@ class NMF(CallbackSupportMixin, Factorization):
         assert best is not None
         if callback is not None:
             callback.finish()
-        self._row_pull = (
-            None if problem.row_pull is None else pull_state(problem.row_pull, source.scale**loss.beta)
-        )
-        self._fit_weight = summary.total_weight * unit**loss.beta
+        self._row_pull = pull_state(best.row_pull, problem)
         for stale in ("_past", "n_batches_"):  # what partial_fit remembers belongs to the components before
             if hasattr(self, stale):
                 delattr(self, stale)
@@ -325,25 +323,8 @@ class NMF(CallbackSupportMixin, Factorization):
         frozen = np.zeros(self.n_components_, bool)
         problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, summary.squares, frozen)
         if self._row_pull is not None:
-            problem.row_pull = self._pull_on_rows(source)
+            problem.row_pull = pull_on_rows(self._row_pull, self.penalty_W, source, loss.beta)
         return problem
-
-    def _pull_on_rows(self, source: Source) -> Pull:
-        """What the fit's penalties ask of new rows, in the units of this source."""
-        fitted = self._row_pull
-        assert fitted is not None
-        kept = combine(self.penalty_W, "W", "penalty_W")
-        rows = [penalty for penalty in kept.penalties if penalty.separable("W") == "rows"]
-        if len(rows) < len(kept.penalties):
-            dropped = ", ".join(repr(p) for p in kept.penalties if p.separable("W") != "rows")
-            warnings.warn(
-                f"transform leaves out what couples rows of W: {dropped}", UserWarning, stacklevel=4
-            )
-        step = kept.keep(rows).rescaled(1.0, self._fit_weight) if fitted["stepped"] else None
-        state = {name: fitted[name] for name in ("linear", "Q", "low", "high")}
-        pull = Pull(**state, step=step).rescaled(source.scale ** as_loss(self.loss).beta)
-        dtype = source.float_dtype
-        return replace(pull, linear=pull.linear.astype(dtype), Q=pull.Q.astype(dtype))
 
     def _transform_source(self, source: Source) -> np.ndarray:
         with np.errstate(over="ignore"):

@@ -273,3 +273,55 @@ class HoyerSparsity(ProxPenalty):
     def rescaled(self, c: float, weight: float = 1.0) -> HoyerSparsity:
         """The same."""
         return HoyerSparsity(self.level)
+
+
+class NormalisedCone(ProxPenalty):
+    """Component vectors in a cone, cut by the sphere of the given radius: what solvers make of a cone they normalise.
+
+    Parameters
+    ----------
+    cone : ProxPenalty
+        A constraint that scaling does not change (degree 0), such as `HoyerSparsity`.
+    radius : float > 0
+        Euclidean length of each component vector.
+
+    Notes
+    -----
+    The nearest point of cone ∩ sphere is the nearest point of the cone, brought to the radius.
+    """
+
+    is_constraint = True
+    convex = False
+
+    def __init__(self, cone: ProxPenalty, radius: float = 1.0) -> None:
+        self.cone = cone
+        self.radius = radius
+        check_number(self, "radius", radius, open_low=True)
+
+    def by_component(self, factor: Factor) -> bool:
+        """As the cone."""
+        return self.cone.by_component(factor)
+
+    def separable(self, factor: Factor) -> Literal["rows", "none"]:
+        """A column of W runs through all rows."""
+        return "none"
+
+    def fixes_scale(self, factor: Factor) -> bool:
+        """True."""
+        return True
+
+    def validate(self, shape: tuple[int, int], factor: Factor) -> None:
+        """As the cone."""
+        self.cone.validate(shape, factor)
+
+    def value(self, V: ArrayLike, factor: Factor) -> float:
+        """0 inside both sets, inf elsewhere."""
+        return self.cone.value(V, factor) + UnitNorm("l2", self.radius).value(V, factor)
+
+    def prox(self, V: ArrayLike, step: float, factor: Factor) -> Array:
+        """Projection onto the cone, then onto the sphere."""
+        return UnitNorm("l2", self.radius).prox(self.cone.prox(V, step, factor), step, factor)
+
+    def rescaled(self, c: float, weight: float = 1.0) -> NormalisedCone:
+        """Radius times c."""
+        return NormalisedCone(self.cone, float(self.radius) * c)

@@ -55,6 +55,8 @@ def solve(
             H = H.copy()
             if problem.penalties and problem.penalties.H:
                 free = ~problem.frozen
+                if W is not None and free.all():
+                    W, H = problem.penalties.normalise(W, H)
                 H[free] = _onto_constraint(problem, H)[free]
             if W is None and progressive:
                 W, H = head_start(problem, solver, H, pool)
@@ -78,7 +80,7 @@ def solve(
             limit *= 0.5
     if kkt <= tol:
         status = "converged"
-    return Solution(final_W, final_H, loss, kkt, status, done, history)
+    return Solution(final_W, final_H, loss, kkt, status, done, history, problem.row_pull)
 
 
 def _final_pass(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..penalties import Combined, UnitNorm, combine, factor_to_normalise
+from ..penalties import Combined, NormalisedCone, UnitNorm, combine, factor_to_normalise
 
 __all__ = ["Penalties", "Pull", "build_penalties"]
 
@@ -36,11 +36,11 @@ class Pull:
     high: float
     step: Combined | None
 
-    def rescaled(self, factor: float) -> Pull:
-        """The pull beside a loss that is ``factor`` times as large."""
-        step = None if self.step is None else self.step.rescaled(1.0, factor)
-        kind = self.linear.dtype.type
-        return Pull(self.linear * kind(factor), self.Q * kind(factor), self.low, self.high, step)
+    def rescaled(self, c: float, weight: float) -> Pull:
+        """The pull on c V beside a loss that is ``weight`` times as large."""
+        step = None if self.step is None else self.step.rescaled(c, weight)
+        linear, Q = self.linear * (weight / c), self.Q * (weight / c**2)
+        return Pull(linear, Q, self.low * c, self.high * c, step)
 
 
 @dataclass
@@ -66,10 +66,14 @@ class Penalties:
     m: float
     whole_by_choice: bool = False  # the user's own penalty couples rows of W
     pins_H: bool = False  # the user's penalty pins the scale of H
+    pinned_unit: float | None = None  # unit of W where the user's penalties pin both scales
+    normalised: str | None = None  # the factor whose components are held at root mean square 1
 
     @property
     def unit_W(self) -> float:
         """Unit of W."""
+        if self.pinned_unit is not None:
+            return self.pinned_unit
         return self.unit if self.pins_H else 1.0
 
     @property
@@ -125,6 +129,20 @@ class Penalties:
         step = own if own.proximal is not None or own.smooths else None
         return Pull(linear.astype(V.dtype), Q.astype(V.dtype), own.low, own.high, step)
 
+    def normalise(self, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A start with the same product, whose normalised factor meets its constraint."""
+        if self.normalised is None:
+            return W, H
+        sizes = np.linalg.norm(H, axis=1) / (np.sqrt(self.m) * self.unit_H)
+        if self.normalised == "W":
+            sizes = (
+                np.sqrt(W.shape[0])
+                * self.unit_W
+                / np.maximum(np.linalg.norm(W, axis=0), np.finfo(W.dtype).tiny)
+            )
+        sizes = np.where(sizes > 0, sizes, 1).astype(W.dtype)
+        return W * sizes, H / sizes[:, None]
+
     def value(self, W: np.ndarray, H: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> float:
         """The penalties at (W, H), with the (row-weighted) column sums and sums of squares of W."""
         if self.coupled == "H":
@@ -141,7 +159,7 @@ class Penalties:
 
 def build_penalties(
     penalty_W: object, penalty_H: object, *, shape: tuple[int, int], k: int, weight: float, beta: float, unit: float,
-    rows_weight: float,
+    rows_weight: float, source_scale: float = 1.0,
 ) -> Penalties:  # fmt: skip
     """Bring the user's penalties into summed-loss units and settle what is normalised.
 
@@ -154,29 +172,35 @@ def build_penalties(
         Total weight of the observed cells.
     rows_weight : float
         Total weight of the rows.
+    source_scale : float
+        What the source multiplies X by.
     """
     n, m = shape
     scale = weight * unit**beta
     W, H = combine(penalty_W, "W", "penalty_W"), combine(penalty_H, "H", "penalty_H")
     W.validate((n, k))
     H.validate((k, m))
-    whole, pins_H = W.separable == "none", H.fixes_scale
+    whole, pins_W, pins_H = W.separable == "none", W.fixes_scale, H.fixes_scale
     loose = factor_to_normalise(W, H)
     cellwise = (W.kinds | H.kinds) <= {"coordinate"}
     if loose is not None and not cellwise:
         if loose == "H":
-            H = combine([*H.penalties, UnitNorm("l2", float(np.sqrt(m)))], "H", "penalty_H")
+            H = _normalised(H, float(np.sqrt(m)))
         else:
-            W = combine([*W.penalties, UnitNorm("l2", float(np.sqrt(n)))], "W", "penalty_W")
-    coupled = loose if cellwise else None
-    unit_W, unit_H = (unit, 1.0) if pins_H else (1.0, unit)
-    return Penalties(
-        W.rescaled(unit_W, scale),
-        H.rescaled(unit_H, scale),
-        coupled,
-        unit,
-        rows_weight,
-        float(m),
-        whole,
-        pins_H,
-    )
+            W = _normalised(W, float(np.sqrt(n)))
+    # pinned both: in the units of the data, nothing is left to choose
+    found = Penalties(
+        W, H, loose if cellwise else None, unit, rows_weight, float(m), whole, pins_H,
+        source_scale if pins_H and pins_W else None, None if cellwise else loose,
+    )  # fmt: skip
+    found.W, found.H = W.rescaled(found.unit_W, scale), H.rescaled(found.unit_H, scale)
+    return found
+
+
+def _normalised(own: Combined, radius: float) -> Combined:
+    """The penalties of a factor with the constraint that its components have the given length."""
+    cone = own.proximal
+    if cone is None:
+        return combine([*own.penalties, UnitNorm("l2", radius)], own.factor, own.name)
+    others = [penalty for penalty in own.penalties if penalty is not cone]
+    return combine([*others, NormalisedCone(cone, radius)], own.factor, own.name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..exceptions import ConvergenceWarning
+from .pull import Pull
 
 __all__ = ["History", "Solution"]
 
@@ -53,6 +54,7 @@ class Solution:
     status: str
     n_iter: int
     history: History = field(default_factory=History)
+    row_pull: Pull | None = None
 
     @property
     def converged(self) -> bool:
