@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -185,6 +186,7 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "processor": processor(),
         "threads": arguments.threads,
+        "load_average": round(os.getloadavg()[0], 1),
         "rows": arguments.rows,
         "rounds": arguments.rounds,
         "seed": 0,
@@ -217,7 +219,8 @@ def markdown(about: dict[str, Any], lines: list[dict[str, Any]]) -> str:
     rows = [
         "# DDNMF: seconds per epoch of 60,000 samples",
         "",
-        f"{about['date']}; {about['processor']}; {about['threads']} thread(s); medians of {about['rounds']} rounds of "
+        f"{about['date']}; {about['processor']}; {about['threads']} thread(s), load average "
+        f"{about['load_average']}; medians of {about['rounds']} rounds of "
         f"{about['rows']} rows, seed 0; {about['mflop_per_sample']} MFLOP a sample; {versions}.",
         "",
         "| training | wall s | cpu s | GEMM peak, GFLOP/s | share of peak | times plain |",

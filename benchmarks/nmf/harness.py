@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-PLATEAU = 1e-5  # relative fall of the loss over the last 40 % of the time below which a solver is at its end
 
 
 class Enough(Exception):
@@ -83,10 +82,12 @@ class Recorder:
     limit : float
         Seconds after which the fit is ended.
     stop_below : float
-        A loss at which the fit is ended, as both targets are behind it.
+        A loss at which the fit is ended, as both targets are behind it; peers only.
     spacing : float
         A point is taken when the time is this many times that of the last one; an iteration in between is counted,
         but its loss is not evaluated.
+    flat : float
+        A relative fall of the loss over the last 40 % of the time below which a solver is at its end.
     """
 
     def __init__(
@@ -95,8 +96,10 @@ class Recorder:
         limit: float,
         stop_below: float = 0.0,
         spacing: float = 1.04,
+        flat: float = 2e-5,
     ) -> None:
         self.evaluate, self.limit, self.stop_below, self.spacing = evaluate, limit, stop_below, spacing
+        self.flat = flat
         self.points: list[dict[str, Any]] = []
         self.iteration, self.ended = 0, "returned"
 
@@ -136,7 +139,7 @@ class Recorder:
         if last["wall"] < 0.1 * self.limit:
             return False
         before = [point for point in self.points if point["wall"] <= 0.6 * last["wall"]]
-        return bool(before) and before[-1]["loss"] - last["loss"] < PLATEAU * last["loss"]
+        return bool(before) and before[-1]["loss"] - last["loss"] < self.flat * last["loss"]
 
 
 @contextmanager

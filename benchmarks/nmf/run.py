@@ -78,6 +78,7 @@ def main() -> None:
                     "limit": options.limit, "own_limit": options.own_limit, "until": until,
                     "stop_early": options.quick,
                     "spacing": 1.15 if options.quick else 1.05,
+                    "flat": 1e-4 if options.quick else 2e-5,
                 }  # fmt: skip
                 run_worker(job, raw)
                 report.write(options.out, raw, options.threads, options.name)

@@ -47,7 +47,7 @@ class Solver(BaseSolver):
             loss = recorder.returned(lambda W=W, model=model: (W, model.components_))
             recorder.points[-1]["iteration"] = max_iter
             spent += recorder.points[-1]["wall"]
-            if loss <= recorder.stop_below or model.n_iter_ < max_iter or spent > recorder.limit:
+            if model.n_iter_ < max_iter or spent > 3 * recorder.limit:
                 break
             if last - loss < 1e-4 * loss and max_iter >= 20:
                 break
