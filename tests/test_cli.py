@@ -19,6 +19,7 @@ from nonneg.cli import reproduce as command
 
 FAST = ["--n-train", "200", "--n-test", "80", "--hidden", "16", "8", "--epochs", "1", "--noise-epochs", "1"]
 FAST += ["--seeds", "0", "--noise-levels", ".5", "--profile", "paper", "--clusterings", "kmeans"]
+FAST += ["--jobs", "1"]
 
 
 def run(capsys, *tokens):
@@ -30,6 +31,18 @@ def run(capsys, *tokens):
 
 def one_line(text):
     return text.count("\n") == 1 and "Traceback" not in text
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    """Commands set the threads of their process for good; this process goes on with other tests."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    with threadpool_limits():
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -181,6 +194,7 @@ USAGE = [
     (["reproduce", "ddnmf", "--seeds", "-1"], "--seeds"),
     (["reproduce", "ddnmf", "--set", "gain"], "--set"),
     (["reproduce", "ddnmf", "--threads", "0"], "--threads"),
+    (["reproduce", "ddnmf", "--jobs", "0"], "--jobs"),
     (["reproduce", "ddnmf", "--colour"], "--colour"),
     (["reproduce", "nothing"], "nothing"),
     (["nothing"], "nothing"),
@@ -378,9 +392,11 @@ def test_ctrl_c_leaves_a_fit_that_goes_on(capsys, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process")
-def test_ctrl_c_leaves_a_study_that_goes_on(tmp_path):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_leaves_a_study_that_goes_on(tmp_path, jobs):
     words = ["reproduce", "ddnmf", *FAST, "--tables", 1, "--methods", "ddnmf", "--out", tmp_path]
-    words[words.index("--epochs") + 1] = 100_000
+    for option, value in (("--epochs", [100_000]), ("--seeds", [0, 1]), ("--jobs", [jobs])):
+        words[words.index(option) : words.index(option) + 2] = [option, *value]
     code, err = interrupted(tmp_path, words, "work/*/checkpoint/checkpoint-*.zip")
     assert code == 130, err
     assert one_line(err)

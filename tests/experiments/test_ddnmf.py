@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import nonneg
 from nonneg.exceptions import CheckpointError
-from nonneg.experiments import ddnmf, figures, methods
+from nonneg.experiments import ddnmf, figures, methods, pool
 from nonneg.experiments.ddnmf import PRESETS, Study, compute, runs_of
 from nonneg.experiments.evaluate import Scoring
 from nonneg.experiments.record import Run, load_all
@@ -132,6 +133,24 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(small, tmp_path, 
     compute(study, killed, shown=False)
     assert scores_of(killed) == scores_of(whole)
     assert {row["epoch"] for record in files_of(killed).values() for row in record["scores"]} == {1, 3}
+
+
+def test_several_processes_give_what_one_gives(small, tmp_path):
+    study = replace(small, tables=(1,), methods=("nmf", "ae1-relu"), epochs=1)
+    ticks = []
+    with threadpool_limits(1):
+        compute(study, tmp_path / "one", shown=False)
+    compute(study, tmp_path / "two", shown=False, jobs=2, threads=1)
+    assert scores_of(tmp_path / "one") == scores_of(tmp_path / "two") != {}
+    with pytest.raises(CheckpointError, match="job 2"):
+        pool.run_all(fail, [(1,), (2,), (3,)], 2, 1, lambda *said: ticks.append(said))
+    assert ("job", 1) in ticks
+
+
+def fail(number, tick):
+    tick("job", number)
+    if number == 2:
+        raise CheckpointError("job 2")
 
 
 def test_scores_on_the_way_are_those_of_a_shorter_training(small, tmp_path):

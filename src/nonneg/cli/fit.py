@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
-from nonneg.cli.options import limited, parse_option, writable
+from nonneg.cli.options import limit, parse_option, writable
 
 __all__ = ["fit_model"]
 
@@ -96,14 +96,14 @@ def fit_model(
     if out.is_dir():
         raise CommandError(EXIT_RUNTIME, "runtime", f"--out: {out} is a folder; give the name of a file.")
     folder = out.with_name(out.name + ".checkpoint") if checkpoint is None else checkpoint
-    with limited(threads):
-        estimator = _estimator(model, n_components, chosen | {"random_state": seed, "checkpoint": folder})
-        X = _read(data, missing or "error")
-        started = time.perf_counter()
-        _fit(estimator, X, data, as_epochs=model == "ddnmf")
-        seconds = time.perf_counter() - started
-        estimator.set_params(checkpoint=None, verbose=0)  # of this call, not of the model
-        estimator.save(out)
+    limit(threads)
+    estimator = _estimator(model, n_components, chosen | {"random_state": seed, "checkpoint": folder})
+    X = _read(data, missing or "error")
+    started = time.perf_counter()
+    _fit(estimator, X, data, as_epochs=model == "ddnmf")
+    seconds = time.perf_counter() - started
+    estimator.set_params(checkpoint=None, verbose=0)  # of this call, not of the model
+    estimator.save(out)
     if checkpoint is None:
         shutil.rmtree(folder, ignore_errors=True)
     report = _report(estimator, model, out, seconds)
@@ -188,8 +188,7 @@ def _fit(estimator: Any, X: Any, data: str, *, as_epochs: bool) -> None:
                 estimator.fit(X)
                 return
             with Bar(estimator._resolve()["max_epochs"]) as bar:
-                bar.say("ddnmf")
-                estimator.set_params(verbose=lambda record: bar.tick(int(record["epoch"])))
+                estimator.set_params(verbose=lambda record: bar.tick("ddnmf", int(record["epoch"])))
                 estimator.fit(X)
     except IncompatibleError as error:
         raise CommandError(EXIT_USAGE, "usage", str(error)) from error

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from nonneg.cli.errors import EXIT_RUNTIME, EXIT_USAGE, CommandError
 
-__all__ = ["limited", "parse_option", "writable"]
+__all__ = ["limit", "parse_option", "writable"]
 
 
 def parse_option(text: str) -> tuple[str, Any]:
@@ -47,25 +44,18 @@ def writable(folder: Path, option: str = "--out") -> None:
         raise CommandError(EXIT_RUNTIME, "runtime", text) from error
 
 
-@contextmanager
-def limited(threads: int | None) -> Iterator[None]:
-    """Hold torch and the linear algebra at a number of threads; None leaves both as they are."""
+def limit(threads: int | None) -> None:
+    """Hold torch and the linear algebra at a number of threads; None leaves both as they are.
+
+    Raises
+    ------
+    CommandError
+        With exit code 2, for less than one.
+    """
     if threads is None:
-        yield
         return
     if threads < 1:
         raise CommandError(EXIT_USAGE, "usage", f"--threads must be at least 1, got {threads}.")
-    from threadpoolctl import threadpool_limits
+    from nonneg.experiments.pool import limit_threads
 
-    torch: Any = None
-    with suppress(ImportError):
-        torch = import_module("torch")
-    before = threads if torch is None else torch.get_num_threads()
-    try:
-        if torch is not None:
-            torch.set_num_threads(threads)
-        with threadpool_limits(threads):
-            yield
-    finally:
-        if torch is not None:
-            torch.set_num_threads(before)
+    limit_threads(threads)

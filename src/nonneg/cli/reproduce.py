@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from nonneg.cli.errors import EXIT_USAGE, CommandError
-from nonneg.cli.options import limited, parse_option, writable
+from nonneg.cli.options import limit, parse_option, writable
 
 __all__ = ["reproduce_ddnmf"]
 
@@ -46,6 +47,7 @@ def reproduce_ddnmf(
     n_train: int | None = None,
     n_test: int | None = None,
     threads: int | None = None,
+    jobs: int | None = None,
     render: Annotated[bool, Parameter(negative=())] = False,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -99,7 +101,9 @@ def reproduce_ddnmf(
     n_test:
         Only the first so many test images.
     threads:
-        Threads of torch and of the linear algebra; 1 for digits by default.
+        Threads of torch and of the linear algebra, of each job; 1 for digits and for several jobs by default.
+    jobs:
+        Runs computed at the same time; by default one, for digits one a core and at most four.
     render:
         Compute nothing: draw tables and figures from the runs that are there.
     json_:
@@ -114,11 +118,15 @@ def reproduce_ddnmf(
     }  # fmt: skip
     folder = Path(f"ddnmf-{'-'.join(dataset)}") if out is None else out
     writable(folder)
-    if threads is None and set(dataset) == {"digits"}:
-        threads = 1  # layers of a hundred units are faster on one
-    with limited(threads):
-        studies = [_study(name, given, clusterings, set_) for name in dataset]
-        return _run(studies, folder, render, json_)
+    if jobs is not None and jobs < 1:
+        raise CommandError(EXIT_USAGE, "usage", f"--jobs must be at least 1, got {jobs}.")
+    small = set(dataset) == {"digits"}
+    jobs = jobs or (min(4, len(os.sched_getaffinity(0))) if small and hasattr(os, "sched_getaffinity") else 1)
+    if threads is None and (small or jobs > 1):
+        threads = 1  # layers of a hundred units are faster on one, and several jobs share the cores
+    limit(threads)
+    studies = [_study(name, given, clusterings, set_) for name in dataset]
+    return _run(studies, folder, 0 if render else jobs, threads or 1, json_)
 
 
 def _study(
@@ -146,13 +154,13 @@ def _study(
     return study
 
 
-def _run(studies: Sequence[Any], folder: Path, render: bool, as_json: bool) -> int:
+def _run(studies: Sequence[Any], folder: Path, jobs: int, threads: int, as_json: bool) -> int:
     from nonneg.experiments.ddnmf import compute
     from nonneg.experiments.report import assemble
 
-    if not render:
+    if jobs:
         for study in studies:
-            compute(study, folder)
+            compute(study, folder, jobs=jobs, threads=threads)
     result = assemble(studies, folder)
     if as_json:
         print(json.dumps({"out": str(folder), "files": result.files, "rows": result.rows}))

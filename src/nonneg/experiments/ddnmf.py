@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ import numpy as np
 from nonneg.datasets import NAMES
 from nonneg.exceptions import CheckpointError
 from nonneg.experiments.evaluate import CLUSTERINGS, Codes, Scoring, describe, score
-from nonneg.experiments.images import NOISES, Images, images_of
+from nonneg.experiments.images import NOISES, images_of
 from nonneg.experiments.methods import DEEP, METHODS, execute, expected_settings
+from nonneg.experiments.pool import run_all
 from nonneg.experiments.progress import Bar
 from nonneg.experiments.record import Run, RunFile
 from nonneg.files import atomic_write
@@ -133,9 +134,10 @@ PRESETS: dict[str, Study] = {
     "digits": Study(
         "digits",
         hidden=(128, 128, 256),
+        batch_size=64,
         epochs=60,
         noise_levels=(0.2, 0.4, 0.6, 0.8),
-        noise_epochs=60,
+        noise_epochs=30,
     ),
     "mnist": Study("mnist"),
     "fashion-mnist": Study("fashion-mnist"),
@@ -192,7 +194,9 @@ def _teacher(study: Study) -> str | None:
     return None
 
 
-def compute(study: Study, out: Path, *, shown: bool | None = None) -> list[Run]:
+def compute(
+    study: Study, out: Path, *, shown: bool | None = None, jobs: int = 1, threads: int = 1
+) -> list[Run]:
     """Compute what is missing of a study and leave a file a run.
 
     Parameters
@@ -203,6 +207,10 @@ def compute(study: Study, out: Path, *, shown: bool | None = None) -> list[Run]:
         Folder; made if it does not exist. What is there already is not computed again.
     shown : bool, optional
         Draw a progress bar on stderr; None: where it is a terminal.
+    jobs : int, default=1
+        Runs that are computed at the same time, each in a process of its own.
+    threads : int, default=1
+        Threads of each such process. With one job this process does the work, with the threads it has.
 
     Returns
     -------
@@ -216,21 +224,39 @@ def compute(study: Study, out: Path, *, shown: bool | None = None) -> list[Run]:
     CheckpointError
         The folder holds a run of this name that was computed with other parameters.
     """
-    images = images_of(study.dataset, study.n_train, study.n_test)
+    images_of(
+        study.dataset, study.n_train, study.n_test
+    )  # that there are none is said before anything is trained
     runs = runs_of(study)
     teacher = _teacher(study) if study.ae2_from_supervisor else None
     out.mkdir(parents=True, exist_ok=True)
     with Bar(sum(run.epochs or 1 for run in runs), shown) as bar:
-        for run in runs:
-            words = (run.method, run.profile, run.noise_level, f"seed {run.seed}")
-            bar.say(" ".join(str(word) for word in words if word))
-            _complete(run, images, study, out, bar, teacher is not None and run.profile == teacher)
-            bar.done(run.epochs or 1)
+        work = [(run, study, out, teacher is not None and run.profile == teacher) for run in runs]
+        run_all(complete, work, jobs, threads, bar.tick)
     return runs
 
 
-def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, supervisor_rows: bool) -> None:
-    """Bring one run's file to what the study asks for: train if need be, else score what is kept."""
+def complete(
+    run: Run, study: Study, out: Path, supervisor_rows: bool, tick: Callable[[str, int], None]
+) -> None:
+    """Bring one run's file to what the study asks for: train if need be, else score what is kept.
+
+    Parameters
+    ----------
+    run : Run
+        Which.
+    study : Study
+        Epochs and clusterings.
+    out : Path
+        The study's folder.
+    supervisor_rows : bool
+        Whether this run gives AE2's rows.
+    tick : callable
+        Gets a name of the run and the number of epochs done.
+    """
+    words = (run.dataset, run.method, run.profile, run.noise_level, f"seed {run.seed}")
+    title = " ".join(str(word) for word in words if word)
+    images = images_of(run.dataset, run.n_train, run.n_test)
     file = RunFile(out, run)
     record = file.load()
     _check_same(run, record, file.path)
@@ -249,10 +275,12 @@ def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, super
         if run.method != "raw":
             _keep(file.work, codes)
 
+    tick(title, 0)
     wanted = {run.epochs, *(epoch for epoch in study.eval_epochs if run.epochs and epoch < run.epochs)}
     if record["complete"]:
         for codes in _kept(file.work, wanted):
             report(codes)
+        tick(title, run.epochs or 1)
         return
     started = time.perf_counter()
     before = record["seconds"]["evaluation"]
@@ -263,7 +291,7 @@ def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, super
     }
     try:
         result = execute(run, images, file.work, epochs=study.eval_epochs, done=done, supervisor_rows=supervisor_rows,
-                         report=report, tick=bar.tick)  # fmt: skip
+                         report=report, tick=lambda epoch: tick(title, epoch))  # fmt: skip
     except FloatingPointError as error:  # a training that diverged is a result
         result = {"history": {}, "settings": {}, "failed": str(error)}
     evaluation = record["seconds"]["evaluation"] - before
@@ -272,6 +300,7 @@ def _complete(run: Run, images: Images, study: Study, out: Path, bar: Bar, super
     record |= result | {"complete": True}
     file.save(record)
     shutil.rmtree(file.work / "checkpoint", ignore_errors=True)
+    tick(title, run.epochs or 1)
 
 
 def _check_same(run: Run, record: dict[str, Any], path: Path) -> None:

@@ -23,42 +23,34 @@ class Bar:
     def __init__(self, total: int, shown: bool | None = None) -> None:
         self.total = total
         self.shown = sys.stderr.isatty() if shown is None else shown
-        self.before = 0
+        self._epochs: dict[str, int] = {}
         self._bar: Any = None
         self._task: Any = None
 
     def __enter__(self) -> Bar:
         if self.shown:
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-            from rich.progress import TimeRemainingColumn as Left
-
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                Left(),
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
             )
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
+                       TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
             self._bar = Progress(*columns, console=Console(stderr=True))
             self._bar.start()
             self._task = self._bar.add_task("starting", total=self.total)
         return self
 
-    def say(self, text: str) -> None:
-        """Name what is going on."""
+    def tick(self, name: str, epoch: int) -> None:
+        """Say how many epochs of a run are done; 0 when it begins."""
+        self._epochs[name] = epoch
         if self._bar is not None:
-            self._bar.update(self._task, description=text)
-
-    def tick(self, epoch: int) -> None:
-        """Epochs done of the run under way."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self.before + epoch)
-
-    def done(self, epochs: int) -> None:
-        """Close a run."""
-        self.before += epochs
-        self.tick(0)
+            self._bar.update(self._task, description=name, completed=sum(self._epochs.values()))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

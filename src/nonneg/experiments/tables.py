@@ -46,6 +46,8 @@ METHOD_NAMES = {
     "dae1-linear": "denoising AE1 linear",
     "ddnmf": "DDNMF",
 }
+#: Autoencoders are told apart by whose training they share, where there are several.
+TRAINED_LIKE = ("ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear")
 FIELDS = ("dataset", "method", "clustering", "noise", "metric", "mean", "sd", "seeds", "n", "epoch")
 
 
@@ -111,16 +113,21 @@ def rows_of(records: Iterable[dict[str, Any]], selection: Selection) -> list[dic
         for a single value, `epoch` None for methods without epochs.
     """
     chosen: dict[tuple[Any, ...], tuple[int, list[float], int | None]] = {}
-    for record in records:
+    fitting = [record for record in records if fits(record["run"], selection)]
+    several = (
+        len({record["run"].get("profile") for record in fitting if record["run"]["method"] in TRAINED_LIKE})
+        > 1
+    )
+    for record in fitting:
         run = record["run"]
-        if not fits(run, selection):
-            continue
         for row in record["scores"]:
             if row["epoch"] not in (None, selection.epoch):
                 continue
             if row["epoch"] is not None and run["epochs"] != row["epoch"] and not _constant(record):
                 continue
             label = method_label(row["method"], run)
+            if several and row["method"] in TRAINED_LIKE:
+                label = f"{label} (as {run.get('profile')})"
             key = (label, row["clustering"], run.get("noise_level"), row["metric"], run["seed"])
             # of two trainings that pass this epoch, the one that ends there
             if key not in chosen or run.get("epochs", 0) < chosen[key][0]:
