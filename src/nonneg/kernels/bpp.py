@@ -25,7 +25,9 @@ __all__ = ["solve"]
 def _solve(G, P, W, max_pivots):
     n, k = P.shape
     eps = np.finfo(W.dtype).eps
-    L = np.empty((k, k))
+    U = np.empty((k, k + 1))  # the Cholesky factor of G_FF, upper triangle, and p_F as its last column
+    inverse = np.empty(k)
+    solution = np.empty(k)
     x = np.empty(k)
     y = np.empty(k)
     passive = np.zeros(k, np.bool_)
@@ -44,27 +46,43 @@ def _solve(G, P, W, max_pivots):
                 if passive[j]:
                     members[s] = j
                     s += 1
-            for a in range(
-                s
-            ):  # Cholesky of G_FF row by row, with the forward substitution L z = p_F riding along
+            for a in range(s):
                 ja = members[a]
-                for b in range(a):
-                    jb = members[b]
-                    t = 0.0
-                    for c in range(b):
-                        t += L[a, c] * L[b, c]
-                    L[a, b] = (G[ja, jb] - t) * L[b, b]  # the diagonal holds reciprocals
-                t, z = 0.0, 0.0
-                for c in range(a):
-                    t += L[a, c] * L[a, c]
-                    z += L[a, c] * y[c]
-                L[a, a] = 1.0 / np.sqrt(max(G[ja, ja] - t, 1e-15 * G[ja, ja]))
-                y[a] = (P[i, ja] - z) * L[a, a]
+                for c in range(a, s):
+                    U[a, c] = G[ja, members[c]]
+                U[a, s] = P[i, ja]
+            for start in range(0, s, 4):  # four pivots at a time, as one update of the rows below
+                stop = min(start + 4, s)
+                for a in range(start, stop):
+                    smallest = 1e-15 * G[members[a], members[a]]
+                    for c in range(start, a):
+                        f = U[c, a]
+                        for col in range(a, s + 1):
+                            U[a, col] -= f * U[c, col]
+                    inverse[a] = 1.0 / np.sqrt(max(U[a, a], smallest))
+                    for col in range(a, s + 1):
+                        U[a, col] *= inverse[a]
+                for a in range(stop, s):
+                    f0, f1, f2, f3 = U[start, a], U[start + 1, a], U[start + 2, a], U[start + 3, a]
+                    for col in range(a, s + 1):
+                        U[a, col] -= (
+                            f0 * U[start, col]
+                            + f1 * U[start + 1, col]
+                            + f2 * U[start + 2, col]
+                            + f3 * U[start + 3, col]
+                        )
             for a in range(s - 1, -1, -1):
-                value = y[a] * L[a, a]
-                x[members[a]] = value
-                for c in range(a):
-                    y[c] -= L[a, c] * value
+                t = U[a, s]
+                for c in range(a + 1, s):
+                    t -= U[a, c] * solution[c]
+                solution[a] = t * inverse[a]
+                x[members[a]] = solution[a]
+            for j in range(k):
+                y[j] = -np.float64(P[i, j])
+            for a in range(s):
+                value, ja = solution[a], members[a]
+                for j in range(k):
+                    y[j] += value * G[ja, j]
             size_x = 0.0
             for j in range(k):
                 size_x = max(size_x, abs(x[j]))
@@ -73,10 +91,7 @@ def _solve(G, P, W, max_pivots):
                 if passive[j]:
                     bad = x[j] < -eps * size_x
                 else:
-                    t = -np.float64(P[i, j])
-                    for a in range(s):
-                        t += G[j, members[a]] * x[members[a]]
-                    bad = t < -4 * eps * size_p and G[j, j] > 0
+                    bad = y[j] < -4 * eps * size_p and G[j, j] > 0
                 y[j] = bad
                 if bad:
                     wrong += 1
