@@ -91,7 +91,38 @@ def _by_kernel(
         kl_rows(block, W, fixed, linear, ridge, low, high, free, sweeps, tol)
     else:
         weighted_rows(block, W, fixed, linear, ridge, low, high, free, min(sweeps, MASKED_SWEEPS))
+        if sweeps == MAX_SWEEPS and low == 0 and high == np.inf:
+            _finish_rows(problem, block, W, fixed, linear, ridge, tol)
     return W
+
+
+def _finish_rows(
+    problem: Problem, block: Block, W: np.ndarray, fixed: Fixed, linear: np.ndarray, ridge: np.ndarray, tol: float
+) -> None:  # fmt: skip
+    """Rows with missing cells that are still above tolerance: exactly, each from its own Gram matrix, in place."""
+    from ..kernels import bpp
+
+    H = fixed.rows
+    negative, positive = problem.loss.row_terms(block, W, H)
+    d = np.sqrt(np.diag(fixed.gram))
+    d = np.where(d > 0, d, 1)
+    slope = (positive - negative + linear + ridge * W) / d
+    violation = np.abs(np.minimum(W * d, slope)).max(axis=1)
+    for i in map(int, np.flatnonzero(~(violation <= tol * (negative / d).max(axis=1)))):
+        x, weights = _observed_row(block, i)
+        G = (H * weights) @ H.T + np.diag(ridge)
+        bpp.solve(G, (H @ (weights * x) - linear)[None], W[i : i + 1])
+
+
+def _observed_row(block: Block, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells and weights of a row of a masked block, dense."""
+    assert block.weights is not None
+    if not block.is_sparse:
+        return block.X[i], block.weights[i]
+    cells = slice(block.X.indptr[i], block.X.indptr[i + 1])
+    x, weights = np.zeros((2, block.X.shape[1]), block.X.dtype)
+    x[block.X.indices[cells]], weights[block.X.indices[cells]] = block.X.data[cells], block.weights[cells]
+    return x, weights
 
 
 def _multiplicative(
