@@ -158,3 +158,15 @@ def test_loss_never_rises():
 def test_inner_accumulates_in_double_precision():
     P = np.full((4000, 50), 0.1, np.float32)
     assert hals.inner(P, P) == pytest.approx(P.size * float(np.float32(0.1)) ** 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 128, 200])
+def test_sweep_and_measure_are_the_two_in_one(n):
+    X, W, H = problem(n, 33, 5)
+    d = np.array([0.5, 1, 2, 3, 0.1])
+    G, P = H @ H.T, X @ H.T
+    together, apart = W.copy(), W.copy()
+    found = hals.sweep_rows_kkt(together, G, P, d, 0.0, 0.7, 3)
+    change = hals.sweep_rows(apart, G, P, 0.0, 0.7, 3)
+    assert found == (change, *hals.kkt_rows(apart, G, P, d, 0.0, 0.7))
+    np.testing.assert_array_equal(together, apart)

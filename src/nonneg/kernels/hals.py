@@ -25,7 +25,7 @@ import numpy as np
 
 from nonneg.kernels.jit import kernel
 
-__all__ = ["inner", "kkt_columns", "kkt_rows", "solve_rows", "sweep_columns", "sweep_rows"]
+__all__ = ["inner", "kkt_columns", "kkt_rows", "solve_rows", "sweep_columns", "sweep_rows", "sweep_rows_kkt"]
 
 LANES = 128  # rows of a tile; a compile-time constant, so that the inner loops have no remainder
 
@@ -228,6 +228,23 @@ def sweep_rows(W, G, P, lo=0.0, hi=np.inf, n_sweeps=1):
         Σ (W_new − W_old)², summed in float64.
     """
     return _call(W, G, P, None, lo, hi, n_sweeps, -1.0, None, False, None)[0]
+
+
+def sweep_rows_kkt(W, G, P, d, lo=0.0, hi=np.inf, n_sweeps=1):
+    """`sweep_rows`, then `kkt_rows` while the tile is in cache.
+
+    Parameters
+    ----------
+    W, G, P, lo, hi, n_sweeps
+        As for `sweep_rows`.
+    d : (k,) array, positive
+        As for `kkt_rows`.
+
+    Returns
+    -------
+    change, violation, scale : float
+    """
+    return _call(W, G, P, d, lo, hi, n_sweeps, -1.0, None, False, np.empty(1, W.dtype))[:3]
 
 
 def solve_rows(W, G, P, lo, hi, max_sweeps, tol, residual):
