@@ -32,7 +32,9 @@ from torch.nn import functional as F
 import nonneg
 from nonneg.data import as_source
 from nonneg.deep import DDNMF
-from nonneg.deep.train import Batches, TrainSettings, resolve_precision, train
+from nonneg.deep.batches import Batches
+from nonneg.deep.settings import TrainSettings, resolve_precision
+from nonneg.deep.train import train
 
 WIDTHS = (784, 500, 500, 2000)
 K = 10

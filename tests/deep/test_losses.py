@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nonneg.deep import Noise, Student, Supervisor
+from nonneg.deep.batches import Batch
 from nonneg.deep.losses import (
     apposition,
     interpretability,
@@ -18,7 +19,6 @@ from nonneg.deep.losses import (
     symmetric,
 )
 from nonneg.deep.network import DDNMFNetwork, LossSettings
-from nonneg.deep.train import Batch
 
 HIDDEN = (8, 6)
 

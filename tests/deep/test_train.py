@@ -12,14 +12,9 @@ import torch
 from torch import nn
 
 from nonneg.data import as_source
-from nonneg.deep.train import (
-    Batches,
-    TrainSettings,
-    learning_rate_at,
-    resolve_device,
-    resolve_precision,
-    train,
-)
+from nonneg.deep.batches import Batches
+from nonneg.deep.settings import TrainSettings, learning_rate_at, resolve_device, resolve_precision
+from nonneg.deep.train import train
 from nonneg.exceptions import CheckpointError
 from nonneg.files import Checkpoint
 

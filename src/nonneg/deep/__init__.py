@@ -18,8 +18,8 @@ except ImportError as error:
 
 _HOMES = {
     "Autoencoder": "autoencoder",
-    "Batch": "train",
-    "Batches": "train",
+    "Batch": "batches",
+    "Batches": "batches",
     "DDNMF": "ddnmf",
     "NMFModule": "nmf_module",
     "Noise": "noise",
@@ -27,7 +27,7 @@ _HOMES = {
     "Student": "student",
     "StudentOutput": "student",
     "Supervisor": "supervisor",
-    "TrainSettings": "train",
+    "TrainSettings": "settings",
 }
 
 __all__ = sorted(_HOMES)

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nonneg.deep.batches import Batch
 from nonneg.deep.checks import check_bool, check_choice
 from nonneg.deep.estimator import DeepFactorization, check_training, initial_generators
 from nonneg.deep.losses import Reduction, symmetric
 from nonneg.deep.noise import Noise
 from nonneg.deep.supervisor import Supervisor
-from nonneg.deep.train import Batch, EpochRecord
+from nonneg.deep.train import EpochRecord
 from nonneg.models.base import check_n_components
 
 __all__ = ["Autoencoder", "AutoencoderNetwork"]

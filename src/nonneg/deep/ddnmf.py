@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nonneg.deep.batches import Batches
 from nonneg.deep.checks import check_bool, check_choice, check_number
 from nonneg.deep.estimator import DeepFactorization, check_training, initial_generators
 from nonneg.deep.network import DDNMFNetwork, LossSettings
@@ -15,7 +16,6 @@ from nonneg.deep.noise import Noise
 from nonneg.deep.profiles import PROFILES
 from nonneg.deep.student import Student
 from nonneg.deep.supervisor import Supervisor
-from nonneg.deep.train import Batches
 from nonneg.models.base import check_n_components
 
 __all__ = ["DDNMF"]

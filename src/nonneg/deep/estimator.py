@@ -13,19 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from nonneg.data import Source, Summary
+from nonneg.deep.batches import Batches
 from nonneg.deep.checks import check_choice, check_hidden, check_integer, check_number
 from nonneg.deep.noise import NoiseKind, check_level
-from nonneg.deep.train import (
-    Batches,
-    EpochRecord,
+from nonneg.deep.settings import (
     OptimizerName,
     Precision,
     Schedule,
     TrainSettings,
     resolve_device,
     resolve_precision,
-    train,
 )
+from nonneg.deep.train import EpochRecord, train
 from nonneg.files import Checkpoint, fingerprint
 from nonneg.models.base import Factorization
 

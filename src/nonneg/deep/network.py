@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nonneg.deep.batches import Batch
 from nonneg.deep.losses import (
     Reduction,
     apposition,
@@ -20,7 +21,7 @@ from nonneg.deep.losses import (
 from nonneg.deep.noise import Noise
 from nonneg.deep.student import Student
 from nonneg.deep.supervisor import Supervisor
-from nonneg.deep.train import Batch, EpochRecord
+from nonneg.deep.train import EpochRecord
 
 __all__ = ["DDNMFNetwork", "LossSettings"]
 

@@ -10,48 +10,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nonneg.data import Source
+from nonneg.deep.batches import Batch, Batches
 from nonneg.deep.interrupt import deferred_interrupt, flushed_denormals
+from nonneg.deep.settings import TrainSettings, learning_rate_at, make_optimizer
 from nonneg.exceptions import CheckpointError
 from nonneg.files import Checkpoint
 
-__all__ = [
-    "Batch",
-    "Batches",
-    "EpochRecord",
-    "TrainSettings",
-    "Trainable",
-    "resolve_device",
-    "resolve_precision",
-    "train",
-]
+__all__ = ["EpochRecord", "Trainable", "train"]
 
-Schedule = Literal["constant", "linear", "cosine"]
-OptimizerName = Literal["adam", "sgd"]
-Precision = Literal["auto", "float32", "bfloat16", "float64"]
 EpochRecord = dict[str, float]
 
 #: Share of the time that writing checkpoints may take; the first epoch's and the last one's are always written.
 CHECKPOINT_SHARE = 0.05
-WARMUP_STEPS = 100  # of the schedules that decay
-
-
-class Batch(NamedTuple):
-    """Some samples as a model sees them."""
-
-    x: Tensor  #: (batch, m), clean, divided by the scale
-    rows: Tensor  #: (batch,) int64, their numbers in the whole data set
-    epoch: int  #: from 0
-    weight: Tensor | None = None  #: (batch,), weights of the samples; None: all 1
 
 
 class Trainable(Protocol):
@@ -62,158 +40,6 @@ class Trainable(Protocol):
 
     def record(self, sums: dict[str, float], n: float) -> EpochRecord:
         """Return numbers for the history, from the sums of all terms over an epoch of n samples (or weight n)."""
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train.
-
-    Parameters
-    ----------
-    max_epochs : int
-        Passes over the data.
-    batch_size : int
-        Samples a step.
-    learning_rate : float
-        Of the optimizer; the largest one under a schedule.
-    schedule : {"constant", "linear", "cosine"}
-        ``linear`` and ``cosine`` rise over 100 steps (or a tenth of all, if that is less), then fall to 1 % of the
-        learning rate at the last step.
-    optimizer : {"adam", "sgd"}
-        Adam (β = .9, .999), or gradient descent without momentum (eq. 8 of the paper).
-    precision : {"auto", "float32", "bfloat16", "float64"}
-        ``bfloat16``: products of layers in bfloat16, weights and sums in float32; ``auto``: that where the processor
-        has instructions for it, else float32.
-    device : str
-        Of torch, or ``"auto"``: CUDA where there is one.
-    seed : int
-        Of the order of samples.
-    """
-
-    max_epochs: int
-    batch_size: int
-    learning_rate: float
-    schedule: Schedule = "constant"
-    optimizer: OptimizerName = "adam"
-    precision: Precision = "float32"
-    device: str = "auto"
-    seed: int = 0
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device of a name; ``"auto"`` is CUDA where there is one.
-
-    Raises
-    ------
-    ValueError
-        When torch does not know the name, or has no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device={name!r} cannot be used ({reason}); give 'auto', 'cpu' or 'cuda'") from None
-    return device
-
-
-def resolve_precision(name: Precision, device: torch.device) -> Precision:
-    """Turn ``"auto"`` into ``"bfloat16"`` where the hardware multiplies it, else ``"float32"``."""
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16") else "float32"
-
-
-class Batches:
-    """Batches of a source: converted and scaled when used, in an order given by seed and epoch.
-
-    Parameters
-    ----------
-    source : Source
-        The samples, with their weights; uint8 and sparse ones stay so until a batch is made.
-    batch_size : int
-        The last batch of an epoch may be smaller.
-    seed : int
-        Of the order.
-    scale : float
-        What samples are divided by.
-    dtype : torch.dtype
-        Of the batches.
-    device : torch.device
-        Where they go.
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        batch_size: int,
-        *,
-        seed: int,
-        scale: float = 1.0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.source = source
-        self.n = source.shape[0]
-        weights = source.row_weights
-        self.weights = None if weights is None else torch.from_numpy(np.array(weights)).to(device, dtype)
-        self.total_weight = float(self.n if weights is None else np.sum(weights, dtype=np.float64))
-        self.batch_size = min(batch_size, self.n)
-        self.seed = seed
-        self.scale = scale
-        self.dtype = dtype
-        self.device = torch.device(device)
-
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        return -(-self.n // self.batch_size)
-
-    def order(self, epoch: int) -> np.ndarray:
-        """Return the order of the samples in an epoch: a permutation of 0 … n − 1."""
-        return np.random.Generator(np.random.Philox(key=[self.seed, epoch])).permutation(self.n)
-
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from number `first` on."""
-        order = self.order(epoch)
-        for start in range(first * self.batch_size, self.n, self.batch_size):
-            yield self.take(order[start : start + self.batch_size], epoch)
-
-    def take(self, rows: np.ndarray, epoch: int = 0) -> Batch:
-        """Return the samples with these numbers."""
-        found = self.source.take(rows)
-        if self.scale != 1.0:
-            # before any cast: float64 data may be out of float32's range
-            found /= found.dtype.type(self.scale)
-        x = torch.from_numpy(found).to(self.device, self.dtype)
-        numbers = torch.from_numpy(rows).to(self.device)
-        return Batch(x, numbers, epoch, None if self.weights is None else self.weights[numbers])
-
-
-def learning_rate_at(settings: TrainSettings, step: int, total: int) -> float:
-    """Learning rate of a step (from 0) among `total`."""
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    warmup = max(1, min(WARMUP_STEPS, total // 10))
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    left = 1.0 - (step - warmup) / max(1, total - 1 - warmup)
-    shape = left if settings.schedule == "linear" else 0.5 * (1.0 - math.cos(math.pi * left))
-    return settings.learning_rate * (0.01 + 0.99 * shape)
-
-
-def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Return the optimizer of the settings; Adam in one fused pass over the weights where torch has it."""
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate)
-    try:
-        return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-    except RuntimeError:  # no fused kernel for this device
-        return torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
 
 
 @dataclass

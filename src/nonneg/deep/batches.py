@@ -1,0 +1,88 @@
+"""Batches: samples converted and scaled when they are used, in an order that seed and epoch give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nonneg.data import Source
+
+__all__ = ["Batch", "Batches"]
+
+
+class Batch(NamedTuple):
+    """Some samples as a model sees them."""
+
+    x: Tensor  #: (batch, m), clean, divided by the scale
+    rows: Tensor  #: (batch,) int64, their numbers in the whole data set
+    epoch: int  #: from 0
+    weight: Tensor | None = None  #: (batch,), weights of the samples; None: all 1
+
+
+class Batches:
+    """Batches of a source: converted and scaled when used, in an order given by seed and epoch.
+
+    Parameters
+    ----------
+    source : Source
+        The samples, with their weights; uint8 and sparse ones stay so until a batch is made.
+    batch_size : int
+        The last batch of an epoch may be smaller.
+    seed : int
+        Of the order.
+    scale : float
+        What samples are divided by.
+    dtype : torch.dtype
+        Of the batches.
+    device : torch.device
+        Where they go.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        batch_size: int,
+        *,
+        seed: int,
+        scale: float = 1.0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.source = source
+        self.n = source.shape[0]
+        weights = source.row_weights
+        self.weights = None if weights is None else torch.from_numpy(np.array(weights)).to(device, dtype)
+        self.total_weight = float(self.n if weights is None else np.sum(weights, dtype=np.float64))
+        self.batch_size = min(batch_size, self.n)
+        self.seed = seed
+        self.scale = scale
+        self.dtype = dtype
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-self.n // self.batch_size)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the order of the samples in an epoch: a permutation of 0 … n − 1."""
+        return np.random.Generator(np.random.Philox(key=[self.seed, epoch])).permutation(self.n)
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, from number `first` on."""
+        order = self.order(epoch)
+        for start in range(first * self.batch_size, self.n, self.batch_size):
+            yield self.take(order[start : start + self.batch_size], epoch)
+
+    def take(self, rows: np.ndarray, epoch: int = 0) -> Batch:
+        """Return the samples with these numbers."""
+        found = self.source.take(rows)
+        if self.scale != 1.0:
+            # before any cast: float64 data may be out of float32's range
+            found /= found.dtype.type(self.scale)
+        x = torch.from_numpy(found).to(self.device, self.dtype)
+        numbers = torch.from_numpy(rows).to(self.device)
+        return Batch(x, numbers, epoch, None if self.weights is None else self.weights[numbers])
