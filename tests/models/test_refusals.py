@@ -204,7 +204,7 @@ def test_choices_that_do_not_go_together_say_what_does(parameters, fit):
 def test_penalties_that_do_not_fit_the_data():
     with pytest.raises(ValueError, match="graph"):
         NMF(3, penalty_H=GraphLaplacian(0.1, np.ones((4, 4)) - np.eye(4))).fit(X)
-    with pytest.raises(ValueError, match="low|high"):
+    with pytest.raises(ValueError, match=r"low|high"):
         NMF(3, penalty_H=Box(2, 1)).fit(X)
 
 
