@@ -9,10 +9,11 @@ import numpy as np
 from ..data.block import Block
 from .problem import Fixed
 
-__all__ = ["CANCELS", "GramStats", "data_product", "gram_loss", "gram_stats"]
+__all__ = ["CANCELS", "GramStats", "cancels", "data_product", "gram_loss", "gram_stats"]
 
-# below this share of ‖X‖² the Gram form of the loss has lost its digits
-CANCELS = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
+# below this share of ‖X‖² the Gram form of the loss has lost too many digits
+CANCELS = {np.dtype(np.float32): 1e-2, np.dtype(np.float64): 1e-4}
+NOISE = 16  # rounding of that form, in eps ‖X‖²: a smaller fall says nothing
 
 
 @dataclass
@@ -61,3 +62,8 @@ def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:
     H64 = H.astype(np.float64)
     cross = float(np.einsum("ij,ij->", stats.B.astype(np.float64), H64))
     return 0.5 * (xx - 2 * cross + float(np.einsum("ij,ij->", stats.A.astype(np.float64), H64 @ H64.T)))
+
+
+def cancels(loss: float, fall: float, xx: float, dtype: np.dtype) -> bool:
+    """Whether the Gram form is a difference of nearly equal numbers, or its fall is within their rounding."""
+    return loss < CANCELS[dtype] * xx or abs(fall) < NOISE * float(np.finfo(dtype).eps) * xx

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..data.threads import Workers
-from .gram import CANCELS, GramStats, data_product, gram_loss, gram_stats
+from .gram import CANCELS, GramStats, cancels, data_product, gram_loss, gram_stats
 from .kkt import Residual, balance
 from .problem import Fixed, Problem
 from .quadratic import Clip, Exact, Sweep, columns_step, rows_step
@@ -30,13 +30,16 @@ from .step import Record, Solver, State, relative_change
 __all__ = ["ALS", "ANLS", "HALS", "GramSolver"]
 
 GROWTH, CEILING_GROWTH, DECAY = 1.1, 1.01, 2.0
+SMALL = 4_000_000  # cells times components
+CHUNK = 25  # iterations of a compiled call: between two of them the clock and the checkpoint are looked at
 
 
 class GramSolver(Solver):
     """One pass over the rows an iteration; how a factor moves is a `Sweep`.
 
     ``state.W, state.H`` are the last accepted factors; ``extra`` holds the H to start the next pass from (``push``),
-    a second buffer for W (``spare``), and ``[momentum, its ceiling, objective]``.
+    a second buffer for W (``spare``), and ``[momentum, its ceiling, objective, exact]``,
+    the last one whether losses are summed from the residual by now.
     """
 
     momentum = 0.0
@@ -50,7 +53,7 @@ class GramSolver(Solver):
         state.extra = {
             "push": state.H.copy(),
             "spare": state.W.copy(),
-            "scalars": np.array([self.momentum, 1.0, np.inf]),
+            "scalars": np.array([self.momentum, 1.0, np.inf, 0.0]),
         }
 
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
@@ -65,7 +68,7 @@ class GramSolver(Solver):
         return record
 
     def _try(self, problem: Problem, state: State, pool: Workers, *, plain: bool) -> Record | None:
-        momentum, ceiling, best = state.extra["scalars"]
+        momentum, ceiling, best, exact = state.extra["scalars"]
         start, spare = state.extra["push"], state.extra["spare"]
         stats, residual, moved = self._rows(problem, start, state.W, spare, pool)
         sums, squares = stats.sums, np.diag(stats.A).astype(np.float64)
@@ -73,10 +76,13 @@ class GramSolver(Solver):
         d = balance(spare, start, problem.unit, problem.source.row_weights)
         H, of_columns = columns_step(start, stats, pull, problem, d, self.how)
         objective = gram_loss(problem.squares, stats, H)
-        if objective < CANCELS[H.dtype] * problem.squares:
-            objective = _exact_loss(problem, spare, H, pool)
-        if problem.penalties:
-            objective += problem.penalties.value(spare, H, sums, squares)
+        of_penalties = problem.penalties.value(spare, H, sums, squares) if problem.penalties else 0.0
+        if not exact and cancels(objective, objective + of_penalties - best, problem.squares, H.dtype):
+            exact = 1.0
+            if np.isfinite(best):
+                best = _exact_objective(problem, state.W, state.H, pool)
+            state.extra["scalars"][2:] = best, exact
+        objective = _exact_objective(problem, spare, H, pool) if exact else objective + of_penalties
         change = relative_change(np.sqrt(moved), float(np.linalg.norm(spare)))
         kkt = (residual | of_columns).relative
         if objective > best and self.monotone:
@@ -87,7 +93,9 @@ class GramSolver(Solver):
         push[problem.frozen] = H[problem.frozen]
         ceiling = min(1.0, CEILING_GROWTH * ceiling)
         state.extra.update(
-            push=push, spare=state.W, scalars=np.array([min(ceiling, GROWTH * momentum), ceiling, objective])
+            push=push,
+            spare=state.W,
+            scalars=np.array([min(ceiling, GROWTH * momentum), ceiling, objective, exact]),
         )
         state.W, state.H = spare, H
         return Record(objective, kkt, change)
@@ -140,6 +148,21 @@ class HALS(GramSolver):
     def __init__(self, sweeps: int = 8) -> None:
         super().__init__(Sweep(sweeps))
 
+    def advance(self, problem: Problem, state: State, pool: Workers, most: int, tol: float) -> list[Record]:
+        """One iteration, or for small plain data many in one compiled call: the same algorithm."""
+        if not _is_small(problem):
+            return [self.iterate(problem, state, pool)]
+        from ..kernels.small import fit_small
+
+        n = problem.source.shape[0]
+        records = np.empty((min(most, CHUNK), 3))
+        done, _ = fit_small(
+            problem.source.block(0, n).X, state.W, state.H, state.extra["push"], state.extra["scalars"],
+            problem.squares, problem.frozen, problem.unit, CANCELS[state.W.dtype], len(records), tol,
+            self.how.times, records,
+        )  # fmt: skip
+        return [Record(*map(float, record)) for record in records[:done]]
+
 
 class ANLS(GramSolver):
     """Alternating exact non-negative least squares (Kim and Park 2008)."""
@@ -160,14 +183,28 @@ class ALS(GramSolver):
         super().__init__(Clip())
 
 
-def _exact_loss(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> float:
-    """The loss from the residual itself, where the Gram form is a difference of nearly equal numbers."""
+def _is_small(problem: Problem) -> bool:
+    """Whether the time between array operations would exceed the time in them; complete data without penalties."""
+    source = problem.source
+    plain = not (source.is_sparse or source.is_masked or problem.penalties or source.row_weights is not None)
+    n, m = source.shape
+    return plain and n * m * problem.k <= SMALL and len(source.bounds()) == 1
+
+
+def _exact_objective(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> float:
+    """The loss from the residual itself, and the penalties."""
 
     def work(cut: tuple[int, int]) -> float:
         block = problem.source.block(*cut)
         return problem.loss.value(block, W[block.rows], H)
 
-    return sum(pool.map(work, problem.source.bounds()))
+    loss = sum(pool.map(work, problem.source.bounds()))
+    if not problem.penalties:
+        return loss
+    weights = problem.source.row_weights
+    weighted = W if weights is None else W * weights[:, None]
+    squares = np.einsum("ij,ij->j", weighted, W, dtype=np.float64)
+    return loss + problem.penalties.value(W, H, weighted.sum(axis=0, dtype=np.float64), squares)
 
 
 def _back_into_set(V: np.ndarray, pull: object) -> np.ndarray:

@@ -145,11 +145,12 @@ def iterate(
     resolution = 4 * np.finfo(state.H.dtype).eps
     try:
         while done < max_iter:
-            before = history.records[-1][1] if history.records else np.inf
-            record = solver.iterate(problem, state, pool)
-            done += 1
-            history.add(done, record.loss, record.kkt, record.change, clock.seconds())
-            still = still + 1 if abs(before - record.loss) <= resolution * abs(record.loss) else 0
+            most = max_iter - done if callback is None else 1
+            for record in solver.advance(problem, state, pool, most, tol):
+                before = history.records[-1][1] if history.records else np.inf
+                done += 1
+                history.add(done, record.loss, record.kkt, record.change, clock.seconds())
+                still = still + 1 if abs(before - record.loss) <= resolution * abs(record.loss) else 0
             if callback is not None and callback(done, record, state):
                 status = "stopped"
                 break

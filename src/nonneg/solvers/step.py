@@ -56,3 +56,7 @@ class Solver(ABC):
     @abstractmethod
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
         """Move W, then H; in place where that is possible."""
+
+    def advance(self, problem: Problem, state: State, pool: Workers, most: int, tol: float) -> list[Record]:
+        """Make between 1 and ``most`` iterations and stop at ``tol``: one, unless a solver can do several at once."""
+        return [self.iterate(problem, state, pool)]
