@@ -135,13 +135,24 @@ def _estimator(model: str, n_components: int, options: dict[str, Any]) -> Any:
     return estimator
 
 
+#: How messages begin that name a parameter: as this library words them, and as scikit-learn does.
+_PARAMETER = re.compile(r"The '(\w+)' parameter of \w+|(\w+)")
+
+
+def _parameter(text: str) -> str:
+    """Return the word that a message begins with: the name of a parameter, if it is about one."""
+    found = _PARAMETER.match(text)
+    return "" if found is None else found[1] or found[2]
+
+
 def _flagged(text: str) -> str:
     """Name the option of the command line where a message names the parameter."""
-    name = re.match(r"\w+", text)
-    if name is None:
+    found = _PARAMETER.match(text)
+    if found is None:
         return text
-    option = {"max_epochs": "epochs", "random_state": "seed"}.get(name[0], name[0].replace("_", "-"))
-    return f"--{option}{text[name.end() :]}"
+    name = _parameter(text)
+    option = {"max_epochs": "epochs", "random_state": "seed"}.get(name, name.replace("_", "-"))
+    return f"--{option}{text[found.end() :]}"
 
 
 def _read(data: str, missing: str) -> Any:
@@ -193,8 +204,7 @@ def _fit(estimator: Any, X: Any, data: str, *, as_epochs: bool) -> None:
     except IncompatibleError as error:
         raise CommandError(EXIT_USAGE, "usage", str(error)) from error
     except (ValueError, TypeError) as error:
-        name = re.match(r"\w+", str(error))
-        if name is not None and name[0] in estimator.get_params():
+        if _parameter(str(error)) in estimator.get_params():
             raise CommandError(EXIT_USAGE, "usage", _flagged(str(error))) from error
         raise CommandError(EXIT_DATA, "data", f"DATA: {data}: {error}") from error
 

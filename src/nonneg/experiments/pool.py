@@ -63,12 +63,11 @@ def run_all(
         executor.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
             process.terminate()
-        raise
-    finally:
-        executor.shutdown(wait=True)
-        queue.put(None)
-        reader.join()
-        queue.close()
+        raise  # the queue is left alone: a worker may have died with its lock in hand
+    executor.shutdown()
+    queue.put(None)
+    reader.join()
+    queue.close()
 
 
 def _listen(queue: Any, tick: Tick) -> None:
