@@ -69,7 +69,8 @@ def test_monotone_and_stationary(dtype):
     assert W.dtype == H.dtype == dtype
     assert status == 1
     assert history[-1, 1] <= 1e-4
-    assert np.all(np.diff(history[:, 0]) <= 0)
+    rounding = 1e-5 if dtype == np.float32 else 1e-12  # where it changes over to losses from the residual
+    assert np.all(np.diff(history[:, 0]) <= rounding * history[-1, 0])
     assert history[-1, 0] == pytest.approx(
         0.5 * ((X - W @ H) ** 2).sum(), rel=1e-4 if dtype == np.float32 else 1e-9
     )

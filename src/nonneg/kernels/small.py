@@ -23,7 +23,7 @@ __all__ = ["fit_small"]
 LANES = 64  # width of a tile; a compile-time constant, so that the inner loops have no remainder
 GROWTH, CEILING_GROWTH, DECAY = 1.1, 1.01, 2.0
 PATIENCE = 10  # iterations without a measurable fall
-NOISE = 64  # rounding of the Gram form of the loss, in eps ΣX²: a few dozen sums of that precision
+NOISE = 1.0  # rounding of the Gram form of the loss, in eps ΣX² (measured: 0.07 to 0.25)
 
 
 @kernel
@@ -229,10 +229,9 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
 
 
 def _residual_loss(X, V, U):
-    """½ Σ (X − WH)² from the cells, in float64."""
-    W, H = _matrix(V, len(X)).T.astype(np.float64), _matrix(U, X.shape[1])
-    gap = X - W @ H
-    return 0.5 * float(np.vdot(gap, gap))
+    """½ Σ (X − WH)² from the cells, summed in float64."""
+    gap = X - _matrix(V, len(X)).T @ _matrix(U, X.shape[1])
+    return 0.5 * float(np.einsum("ij,ij->", gap, gap, dtype=np.float64))
 
 
 def _tiles(M):
