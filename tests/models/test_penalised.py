@@ -94,7 +94,8 @@ def test_runs_is_finite_feasible_and_monotone(name, factor, kind):
     assert ref.relative_residual(X, W, H) < 0.9
 
 
-@pytest.mark.parametrize("pair", [("L1", "L1"), ("L1", "L2"), ("simplex", "L1"), ("L1", "unit l2"), ("L2", "smoothness"),
+@pytest.mark.parametrize("pair", [("L1", "L1"), ("L1", "L2"), ("simplex", "L1"), ("L1", "unit l2"),
+                                  ("L2", "smoothness"),
                                   ("group items", "L2"), ("hoyer", "smoothness"), ("box", "simplex"),
                                   ("simplex", "volume"), ("graph", "graph")])  # fmt: skip
 def test_penalties_on_both_factors(pair):

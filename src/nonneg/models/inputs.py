@@ -18,6 +18,7 @@ __all__ = [
     "check_positive",
     "fitted_so_far",
     "frozen_mask",
+    "plain",
     "pull_on_rows",
     "pull_state",
     "rescaled",
@@ -147,3 +148,16 @@ def arrays_of(block: Any) -> list[np.ndarray]:
     """All arrays a block is made of: what a fingerprint of the data sees."""
     arrays = [block.X.data, block.X.indices, block.X.indptr] if block.is_sparse else [block.X]
     return arrays + [a for a in (block.weights, block.row_weights) if a is not None]
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON knows it, in full (``repr`` leaves out the middle of long arrays)."""
+    if hasattr(value, "to_dict"):
+        return plain(value.to_dict())
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.tolist()]
+    return value if isinstance(value, (str, int, float)) else repr(value)

@@ -33,6 +33,7 @@ from .inputs import (
     check_positive,
     fitted_so_far,
     frozen_mask,
+    plain,
     pull_on_rows,
     pull_state,
     rescaled,
@@ -192,7 +193,7 @@ class NMF(CallbackSupportMixin, Factorization):
                 H = mean_rows(problem, rng)
             elif H is None:
                 H = initial_components(self.init if attempt == 0 else "random", source, summary, k, rng)
-            checkpoint = self._checkpoint(source, attempt)
+            checkpoint = self._checkpoint(source, attempt, W0, H0)
             solution = solve(
                 problem, solver, H.copy(), None if W0 is None else W0.copy(),
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
@@ -259,15 +260,18 @@ class NMF(CallbackSupportMixin, Factorization):
             H = (H * source.scale).astype(source.float_dtype)
         return W, H
 
-    def _checkpoint(self, source: Source, attempt: int) -> Checkpoint | None:
+    def _checkpoint(
+        self, source: Source, attempt: int, W0: np.ndarray | None, H0: np.ndarray | None
+    ) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        parameters = {k: repr(v) for k, v in self.get_params(deep=False).items()}
+        parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
         for name in ("checkpoint", "max_iter", "max_time", "verbose"):
             del parameters[name]
-        data = [array for block in source.blocks() for array in arrays_of(block)]
+        data = [fingerprint(*arrays_of(block)) for block in source.blocks()]  # one block in memory at a time
+        start = [array for array in (W0, H0) if array is not None]
         folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
-        return Checkpoint(folder, fingerprint(parameters, attempt, *data))
+        return Checkpoint(folder, fingerprint(parameters, attempt, data, *start))
 
     def partial_fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, forgetting: float = 1.0

@@ -50,7 +50,7 @@ def solve(
     with workers(len(problem.source.bounds())) as pool:
         resumed = checkpoint.load_latest() if checkpoint else None
         if resumed:
-            done, state, past = _from_checkpoint(resumed, history)
+            done, state, past, limit = _from_checkpoint(resumed, history)
         else:
             H = H.copy()
             if problem.penalties and problem.penalties.H:
@@ -62,16 +62,17 @@ def solve(
                 W, H = head_start(problem, solver, H, pool)
             if W is None:
                 W = solve_rows(problem, H, row_tol, pool, sweeps=START_SWEEPS)
-            done, past = 0, 0.0
+            done, past, limit = 0, 0.0, tol
             state = State(W, H)
             solver.start(problem, state)
-        limit = tol
         while True:
             clock = _Clock(began - past, max_time)
             done, status = iterate(
                 problem, solver, state, pool, history, clock,
                 first=done + 1, max_iter=max_iter, tol=limit, callback=callback, checkpoint=checkpoint,
+                resumed=bool(resumed),
             )  # fmt: skip
+            resumed = None
             final_H = state.H
             final_W, kkt, loss = _final_pass(problem, state.W, final_H, row_tol, pool)
             if status != "converged" or kkt <= tol:
@@ -138,19 +139,24 @@ def iterate(
     tol: float,
     callback: Any = None,
     checkpoint: Checkpoint | None = None,
+    resumed: bool = False,
 ) -> tuple[int, str]:
     """Iterate until something ends it; return the last iteration's number and the status."""
-    done, still = first - 1, 0
-    status = "max_iter"
     resolution = 4 * np.finfo(state.H.dtype).eps
+    done, still = first - 1, _still(history, resolution)
+    status = "max_iter"
+    if resumed and history.records:  # a fit that was over when it was saved is over
+        if history.records[-1][2] <= tol:
+            return done, "converged"
+        if still >= PATIENCE:
+            return done, "stalled"
     try:
         while done < max_iter:
             most = max_iter - done if callback is None else 1
             for record in solver.advance(problem, state, pool, most, tol):
-                before = history.records[-1][1] if history.records else np.inf
                 done += 1
                 history.add(done, record.loss, record.kkt, record.change, clock.seconds())
-                still = still + 1 if abs(before - record.loss) <= resolution * abs(record.loss) else 0
+            still = _still(history, resolution)
             if callback is not None and callback(done, record, state):
                 status = "stopped"
                 break
@@ -164,23 +170,32 @@ def iterate(
                 status = "max_time"
                 break
             if checkpoint is not None and clock.save_due():
-                _save(checkpoint, done, state, history)
+                _save(checkpoint, done, state, history, tol)
     finally:
         if checkpoint is not None and done >= first:
-            _save(checkpoint, done, state, history)
+            _save(checkpoint, done, state, history, tol)
     return done, status
 
 
-def _save(checkpoint: Checkpoint, done: int, state: State, history: History) -> None:
+def _still(history: History, resolution: float) -> int:
+    """Iterations at the end of the history in which the loss did not measurably change, at most `PATIENCE`."""
+    losses = [record[1] for record in history.records[-PATIENCE - 1 :]]
+    for steps, (before, now) in enumerate(zip(losses[-2::-1], losses[:0:-1], strict=True)):
+        if abs(before - now) > resolution * abs(now):
+            return steps
+    return max(len(losses) - 1, 0)
+
+
+def _save(checkpoint: Checkpoint, done: int, state: State, history: History, limit: float) -> None:
     arrays = {"W": state.W, "H": state.H, **{f"extra.{name}": array for name, array in state.extra.items()}}
-    checkpoint.save(done, arrays, {"history": history.records})
+    checkpoint.save(done, arrays, {"history": history.records, "limit": limit})
 
 
-def _from_checkpoint(resumed: Any, history: History) -> tuple[int, State, float]:
+def _from_checkpoint(resumed: Any, history: History) -> tuple[int, State, float, float]:
     done, arrays, meta = resumed
     history.records = [tuple(record) for record in meta["history"]]
     extra = {
         name.removeprefix("extra."): array for name, array in arrays.items() if name.startswith("extra.")
     }
     state = replace(State(arrays["W"], arrays["H"]), extra=extra)
-    return done, state, history.records[-1][-1] if history.records else 0.0
+    return done, state, history.records[-1][-1] if history.records else 0.0, meta["limit"]

@@ -1,0 +1,137 @@
+"""A fit that was stopped goes on as if it never had been; a foreign or damaged checkpoint is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import reference as ref
+from matrix_cases import case, fitted, planted
+from nonneg.exceptions import CheckpointError
+from nonneg.penalties import L1, Simplex
+
+X = planted()
+
+
+def same_bits(one, two):
+    assert np.array_equal(one.components_, two.components_)
+    assert one.n_iter_ == two.n_iter_ and one.kkt_residual_ == two.kkt_residual_
+    assert one.reconstruction_err_ == two.reconstruction_err_ and one.converged_ == two.converged_
+    for name in ("iteration", "loss", "kkt", "change"):
+        assert np.array_equal(one.history_[name], two.history_[name])
+
+
+SETTINGS = {
+    "hals": {},
+    "anls": {"solver": "anls"},
+    "als": {"solver": "als"},
+    "mu": {"solver": "mu"},
+    "scd": {"loss": "kl"},
+    "kl mu": {"loss": "kl", "solver": "mu"},
+    "beta": {"loss": 1.5},
+    "penalised": {"penalty_H": Simplex(), "penalty_W": L1(1e-4)},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_stopped_and_resumed_is_never_stopped(name, tmp_path):
+    given = {**SETTINGS[name], "tol": 0}
+    whole = fitted(X, max_iter=24, **given)
+    for steps in ((7, 24), (1, 2, 13, 24)):
+        folder = tmp_path / str(len(steps))
+        for max_iter in steps:
+            model = fitted(X, max_iter=max_iter, checkpoint=folder, **given)
+        same_bits(model, whole)
+
+
+@pytest.mark.parametrize("kind", ["CSR", "NaN", "weights", "rows", "unstored"])
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_resuming_with_other_kinds_of_data(kind, loss, tmp_path):
+    problem = case(kind, loss)
+    given = {"fit": problem.fit, "loss": loss, "tol": 0, **problem.init}
+    whole = fitted(problem.X, max_iter=9, **given)
+    for max_iter in (4, 9):
+        model = fitted(problem.X, max_iter=max_iter, checkpoint=tmp_path, **given)
+    same_bits(model, whole)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_a_finished_fit_is_found_again(loss, tmp_path):
+    first = fitted(X, loss=loss, tol=1e-4, max_iter=2000, checkpoint=tmp_path)
+    assert first.converged_
+    same_bits(fitted(X, loss=loss, tol=1e-4, max_iter=2000, checkpoint=tmp_path), first)
+    same_bits(fitted(X, loss=loss, tol=1e-4, max_iter=2000), first)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_stopping_near_convergence_changes_nothing(loss, tmp_path):
+    whole = fitted(X, loss=loss, tol=1e-4, max_iter=2000)
+    for stop in (whole.n_iter_ - 2, whole.n_iter_ - 1, whole.n_iter_):
+        folder = tmp_path / str(stop)
+        fitted(X, loss=loss, tol=1e-4, max_iter=stop, checkpoint=folder)
+        same_bits(fitted(X, loss=loss, tol=1e-4, max_iter=2000, checkpoint=folder), whole)
+
+
+def test_every_start_has_its_own_checkpoint(tmp_path):
+    given = {"n_init": 3, "init": "random", "tol": 0}
+    whole = fitted(X, max_iter=12, **given)
+    fitted(X, max_iter=5, checkpoint=tmp_path, **given)
+    again = fitted(X, max_iter=12, checkpoint=tmp_path, **given)
+    same_bits(again, whole)
+    assert np.array_equal(again.restart_losses_, whole.restart_losses_)
+
+
+def test_an_error_in_the_middle_leaves_a_usable_checkpoint(tmp_path, monkeypatch):
+    from nonneg.solvers.mu import MU
+
+    plain, calls = MU.iterate, []
+
+    def failing(self, *arguments):
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return plain(self, *arguments)
+
+    given = {"solver": "mu", "tol": 0, "max_iter": 15}
+    with monkeypatch.context() as patch:
+        patch.setattr(MU, "iterate", failing)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(X, checkpoint=tmp_path, **given)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000005.zip"]
+    same_bits(fitted(X, checkpoint=tmp_path, **given), fitted(X, **given))
+
+
+def test_other_data_or_parameters_are_refused(tmp_path):
+    fitted(X, max_iter=3, checkpoint=tmp_path)
+    changed = X.copy()
+    changed[0, 0] += 1e-9
+    H0 = ref.start(X, 3)[1]
+    for data, parameters in (
+        (changed, {}),
+        (X.astype(np.float32), {}),
+        (X, {"tol": 1e-6}),
+        (X, {"loss": "kl"}),
+        (X, {"random_state": 1}),
+        (X, {"penalty_H": L1(0.1)}),
+        (X, {"fit": {"sample_weight": np.arange(70)}}),
+        (X, {"fit": {"H_init": H0}}),
+    ):
+        with pytest.raises(CheckpointError, match=r"checkpoint=.*belongs to other data or parameters"):
+            fitted(data, max_iter=6, checkpoint=tmp_path, **parameters)
+    fitted(X, max_iter=6, checkpoint=tmp_path)  # and it is still usable
+
+
+def test_damage_is_noticed(tmp_path):
+    fitted(X, max_iter=3, checkpoint=tmp_path)
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged"):
+        fitted(X, max_iter=6, checkpoint=tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"checkpoint=.*file"):
+        fitted(X, max_iter=3, checkpoint=tmp_path / "file" / "folder")

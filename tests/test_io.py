@@ -1,0 +1,155 @@
+"""Saved and loaded models are the same models, and a file that is no model is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import nonneg
+import nonneg.penalties as pen
+from matrix_cases import case, fitted, planted, quietly
+from nonneg import NMF
+from nonneg.exceptions import CheckpointError
+from nonneg.files import read_bundle, write_bundle
+from nonneg.losses import BetaLoss
+
+X = planted()
+FRAME = pd.DataFrame(X, columns=[f"f{j}" for j in range(9)])
+
+
+def there_and_back(model, tmp_path):
+    model.save(tmp_path / "model.nonneg")
+    return nonneg.load(tmp_path / "model.nonneg")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loss", ["frobenius", "kl", 1.5, BetaLoss(0.5)])
+def test_transform_is_the_same_bitwise(dtype, loss, tmp_path):
+    A = X.astype(dtype)
+    model = fitted(A, loss=loss, max_iter=10)
+    again = there_and_back(model, tmp_path)
+    assert again.components_.dtype == dtype and np.array_equal(again.components_, model.components_)
+    assert np.array_equal(again.transform(A), model.transform(A))
+    assert again.score(A) == model.score(A)
+    assert vars(again).keys() == vars(model).keys()
+    for name, value in vars(model).items():
+        assert type(getattr(again, name)) is type(value), name
+    assert again.get_params().keys() == model.get_params().keys() and again.loss == model.loss
+    assert all(np.array_equal(again.history_[key], column) for key, column in model.history_.items())
+
+
+@pytest.mark.parametrize(
+    "penalties",
+    [
+        {"penalty_W": 0.1},
+        {"penalty_W": pen.L1(0.01), "penalty_H": pen.L1(0.01)},
+        {"penalty_W": [pen.L2(0.01), pen.Orthogonality(0.01)]},
+        {"penalty_H": pen.Box(0.05, math.inf)},
+        {"penalty_H": pen.GraphLaplacian(0.01, sp.csr_matrix(np.ones((9, 9)) - np.eye(9)))},
+        {"penalty_W": pen.Simplex()},
+    ],
+)
+def test_penalties_come_back(penalties, tmp_path):
+    model = fitted(X, max_iter=10, **penalties)
+    again = there_and_back(model, tmp_path)
+    assert again.penalty_W == model.penalty_W and again.penalty_H == model.penalty_H
+    assert np.array_equal(again.transform(X), model.transform(X))
+    with quietly():
+        again.fit(X)
+    assert np.array_equal(again.components_, model.components_)
+
+
+def test_names_missing_cells_and_everything_public(tmp_path):
+    model = fitted(FRAME, max_iter=10)
+    again = there_and_back(model, tmp_path)
+    assert again.feature_names_in_.tolist() == model.feature_names_in_.tolist()
+    assert again.get_feature_names_out().tolist() == model.get_feature_names_out().tolist()
+    assert np.array_equal(again.transform(FRAME), model.transform(FRAME))
+    assert again.top_features(2) == model.top_features(2)
+    problem = case("NaN")
+    model = fitted(problem.X, missing="ignore", max_iter=10)
+    assert np.array_equal(there_and_back(model, tmp_path).transform(problem.X), model.transform(problem.X))
+
+
+def test_extreme_numbers_survive(tmp_path):
+    model = fitted(X * 2.0**300, max_iter=5, tol=1e-300, max_time=1e9)
+    again = there_and_back(model, tmp_path)
+    assert (again.tol, again.max_time) == (1e-300, 1e9)
+    assert np.array_equal(again.components_, model.components_)
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
+    class Other(NMF):
+        pass
+
+    with quietly():
+        with pytest.raises(TypeError, match="Other is not a registered model"):
+            Other(2).fit(X).save(tmp_path / "x")
+        with pytest.raises(TypeError, match=r"parameters\.random_state.*object|parameters\.verbose.*object"):
+            NMF(2, verbose=object()).save(tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unfitted_model_keeps_its_parameters(tmp_path):
+    model = NMF(4, loss="kl", penalty_H=pen.L1(0.5), frozen=[1, 2], tol=1e-7)
+    assert repr(there_and_back(model, tmp_path)) == repr(model)
+
+
+def test_a_random_state_object_becomes_none(tmp_path):
+    model = fitted(X, max_iter=3, random_state=np.random.RandomState(0))
+    assert there_and_back(model, tmp_path).random_state is None
+
+
+@pytest.mark.parametrize("where", [0, 200, -200, -3])
+def test_every_flipped_bit_and_every_cut_is_found(where, tmp_path):
+    model = fitted(X, max_iter=3)
+    path = tmp_path / "model.nonneg"
+    model.save(path)
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[where] ^= 4
+    for content in (bytes(flipped), whole[:-1], whole[: len(whole) // 2], b"", b"PK", whole + b"0"):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"model.nonneg: not a nonneg file, or damaged"):
+            nonneg.load(path)
+
+
+def test_other_classes_and_schemas_are_refused(tmp_path):
+    path = tmp_path / "model.nonneg"
+    fitted(X, max_iter=3).save(path)
+    meta, arrays = read_bundle(path)
+    for change in ({"class": "os.system"}, {"class": None}, {"schema": 99}, {"schema": None}):
+        write_bundle(path, {**meta, **change}, arrays)
+        with pytest.raises(ValueError, match=r"model.nonneg: holds class .* with schema"):
+            nonneg.load(path)
+    write_bundle(path, {"step": 3}, {})  # a checkpoint is no model
+    with pytest.raises(ValueError, match=r"holds class None"):
+        nonneg.load(path)
+    with pytest.raises(FileNotFoundError):
+        nonneg.load(tmp_path / "absent")
+
+
+def test_the_file_holds_json_and_arrays_and_no_code(tmp_path):
+    path = tmp_path / "model.nonneg"
+    fitted(FRAME, max_iter=3).save(path)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["model.json", "arrays.safetensors"]
+        meta = json.loads(archive.read("model.json"))
+    assert meta["class"] == "NMF" and {"nonneg", "numpy", "python"} <= set(meta["versions"])
+    assert b"pickle" not in path.read_bytes()
+
+
+def test_saving_twice_replaces_the_file_and_leaves_no_other(tmp_path):
+    path = tmp_path / "model.nonneg"
+    fitted(X, max_iter=3).save(path)
+    second = fitted(X, 2, max_iter=3)
+    second.save(str(path))
+    assert nonneg.load(str(path)).n_components_ == 2 and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(OSError, match=r"absent|No such file"):
+        second.save(tmp_path / "absent" / "x")
