@@ -43,5 +43,6 @@ def nonnegative_rows(
 def unconstrained_rows(G: np.ndarray, P: np.ndarray) -> np.ndarray:
     """P G⁻¹, the answer without bounds (with a small ridge, because G may be singular)."""
     k = len(G)
-    ridge = max(float(np.trace(G, dtype=np.float64)) / k, np.finfo(np.float64).tiny) * 1e-6
-    return P @ np.linalg.inv(G.astype(np.float64) + ridge * np.eye(k)).astype(P.dtype)
+    size = float(np.trace(G, dtype=np.float64)) / k
+    ridge = 1e-6 * (size if size > 4 * np.finfo(G.dtype).tiny else 1.0)
+    return (P @ np.linalg.inv(G.astype(np.float64) + ridge * np.eye(k))).astype(P.dtype)
