@@ -8,7 +8,7 @@ A passive set F fixes w outside F to zero and solves G_FF w_F = p_F; the coordin
 sides, all at once while that helps, one at a time (the largest index: Murty's rule, which is finite) when it does not
 (Kim & Park 2011, Algorithm 2). The rows need not share passive sets: every row factorises its own small G_FF by
 Cholesky in float64, whatever the dtype of the arrays. When G is singular to working precision (dependent rows of H),
-1e-10 of its largest diagonal entry is added to the diagonal, which picks the shortest of the solutions and changes
+1e-10 of its largest diagonal entry (more in float32) is added to the diagonal, which picks the shortest of the solutions and changes
 the objective by that share of ‖w‖²; a coordinate with a zero diagonal stays at zero.
 """
 
@@ -63,7 +63,10 @@ def _solve(G, P, W, max_pivots):
                     for col in range(a, s + 1):
                         U[a, col] *= inverse[a]
                 for a in range(stop, s):
-                    f0, f1, f2, f3 = U[start, a], U[start + 1, a], U[start + 2, a], U[start + 3, a]
+                    f0 = U[start, a]
+                    f1 = U[start + 1, a]
+                    f2 = U[start + 2, a]
+                    f3 = U[start + 3, a]
                     for col in range(a, s + 1):
                         U[a, col] -= (
                             f0 * U[start, col]
@@ -145,10 +148,12 @@ def solve(G, P, W, max_pivots=500):
     int
         Rows that ran out of exchanges and were finished by coordinate descent instead.
     """
+    rounding = float(np.finfo(G.dtype).eps)  # of the products that made G: it may be indefinite by that much
     G = G.astype(np.float64)
     diagonal = G.diagonal().max(initial=0.0)
     if diagonal > 0:
         used = np.flatnonzero(G.diagonal() > 0)
-        if np.linalg.eigvalsh(G[np.ix_(used, used)])[0] < 1e-11 * diagonal:
-            G[used, used] += 1e-10 * diagonal
+        smallest = np.linalg.eigvalsh(G[np.ix_(used, used)])[0]
+        if smallest < max(1e-11, rounding) * diagonal:
+            G[used, used] += max(1e-10, 4 * rounding) * diagonal + max(0.0, -smallest)
     return _solve(G, P, W, int(max_pivots))

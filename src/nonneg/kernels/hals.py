@@ -31,32 +31,20 @@ LANES = 128  # rows of a tile; a compile-time constant, so that the inner loops 
 
 
 @kernel
-def _tiles(V, G, P, steps, lo, hi, max_sweeps, tol, frozen, by_columns, residual):
+def _tiles(V, P, G, S, max_sweeps, tol, by_columns, residual):
     """Sweep tile by tile over the rows of V (or its columns), then measure what is left.
 
-    `steps` is (2, k): step length of the closing measurement and scale d_j of a coordinate. With ``tol >= 0`` a lane
-    stops once its largest scaled step is at most tol · max_j p_j / d_j. `residual` (one entry a lane, or empty) asks
-    for the measurement max_j d_j |clip(v_j − steps_j ∇_j) − v_j|. Returns Σ ΔV², the largest measurement, the
-    largest p_j / d_j and the number of lane sweeps.
+    `G` (kp, kp) is padded with zeros to a multiple of four. `S` (6, kp) has for every coordinate: the step of a sweep
+    (0 where it does not move), lower and upper bound, scale d_j (0: frozen or padding), 1 / d_j (likewise), and the
+    step of the closing measurement. With ``tol >= 0`` a lane stops once its largest scaled step is at most
+    tol · max_j p_j / d_j. `residual` (one entry a lane, or one, or none) asks for the measurement
+    max_j d_j |clip(v_j − step_j ∇_j) − v_j|. Returns Σ ΔV², the largest measurement, the largest p_j / d_j and the
+    number of lane sweeps.
     """
-    k = G.shape[0]
+    k = V.shape[0] if by_columns else V.shape[1]
     n = V.shape[1] if by_columns else V.shape[0]
-    kp = (k + 3) // 4 * 4
-    F = V.dtype.type
-    zero, one = F(0), F(1)
-    tiny = F(4) * F(np.finfo(V.dtype).tiny)
-    Gp = np.zeros((kp, kp), V.dtype)
-    S = np.zeros((4, kp), V.dtype)  # step length, lower bound, upper bound, scale; padding and frozen: step 0
-    for j in range(kp):
-        S[1, j] = -np.inf
-        S[2, j] = np.inf
-    for j in range(k):
-        for i in range(k):
-            Gp[j, i] = G[j, i]
-        if not frozen[j]:
-            S[1, j] = lo
-            S[2, j] = hi
-            S[3, j] = steps[1, j]
+    kp = G.shape[0]
+    zero = V.dtype.type(0)
     T = np.zeros((kp, LANES), V.dtype)
     Q = np.zeros((kp, LANES), V.dtype)
     A = np.zeros((4, LANES), V.dtype)
@@ -64,7 +52,10 @@ def _tiles(V, G, P, steps, lo, hi, max_sweeps, tol, frozen, by_columns, residual
     scale = np.zeros(LANES, V.dtype)
     active = np.zeros(LANES, np.bool_)
     measure = residual.shape[0] > 0
-    change, worst, largest, total = 0.0, zero, zero, 0
+    change = 0.0
+    worst = zero
+    largest = zero
+    total = 0
     for start in range(0, n, LANES):
         count = min(LANES, n - start)
         if by_columns:
@@ -86,27 +77,13 @@ def _tiles(V, G, P, steps, lo, hi, max_sweeps, tol, frozen, by_columns, residual
             for r in range(LANES):
                 scale[r] = zero
             for j in range(k):
-                if not frozen[j]:
-                    inverse = one / steps[1, j]
-                    for r in range(LANES):
-                        scale[r] = max(scale[r], Q[j, r] * inverse)
+                inverse = S[4, j]
+                for r in range(LANES):
+                    scale[r] = max(scale[r], Q[j, r] * inverse)
             for r in range(count):
                 largest = max(largest, scale[r])
         for r in range(LANES):
             active[r] = r < count
-        for j in range(k):
-            if not frozen[j] and not G[j, j] > tiny and max_sweeps > 0:  # linear: the slope decides
-                S[0, j] = zero
-                for r in range(count):
-                    slope = -Q[j, r]
-                    for i in range(k):
-                        slope += Gp[j, i] * T[i, r]
-                    if slope > zero:
-                        T[j, r] = lo
-                    elif slope < zero and hi < np.inf:
-                        T[j, r] = hi
-            elif not frozen[j]:
-                S[0, j] = one / G[j, j]
         running = count
         for sweep in range(max_sweeps + measure):
             if sweep == max_sweeps or running == 0:
@@ -114,11 +91,9 @@ def _tiles(V, G, P, steps, lo, hi, max_sweeps, tol, frozen, by_columns, residual
                     break
                 for r in range(LANES):
                     active[r] = False
-                for j in range(k):
-                    if not frozen[j]:
-                        S[0, j] = steps[0, j]
                 running = 0
             total += running
+            side = 5 if running == 0 else 0
             for r in range(LANES):
                 moved[r] = zero
             for j in range(0, kp, 4):
@@ -126,22 +101,40 @@ def _tiles(V, G, P, steps, lo, hi, max_sweeps, tol, frozen, by_columns, residual
                     for r in range(LANES):
                         A[a, r] = Q[j + a, r]
                 for i in range(0, kp, 4):
-                    g00, g01, g02, g03 = Gp[j, i], Gp[j, i + 1], Gp[j, i + 2], Gp[j, i + 3]
-                    g10, g11, g12, g13 = Gp[j + 1, i], Gp[j + 1, i + 1], Gp[j + 1, i + 2], Gp[j + 1, i + 3]
-                    g20, g21, g22, g23 = Gp[j + 2, i], Gp[j + 2, i + 1], Gp[j + 2, i + 2], Gp[j + 2, i + 3]
-                    g30, g31, g32, g33 = Gp[j + 3, i], Gp[j + 3, i + 1], Gp[j + 3, i + 2], Gp[j + 3, i + 3]
+                    g00 = G[j, i]
+                    g01 = G[j, i + 1]
+                    g02 = G[j, i + 2]
+                    g03 = G[j, i + 3]
+                    g10 = G[j + 1, i]
+                    g11 = G[j + 1, i + 1]
+                    g12 = G[j + 1, i + 2]
+                    g13 = G[j + 1, i + 3]
+                    g20 = G[j + 2, i]
+                    g21 = G[j + 2, i + 1]
+                    g22 = G[j + 2, i + 2]
+                    g23 = G[j + 2, i + 3]
+                    g30 = G[j + 3, i]
+                    g31 = G[j + 3, i + 1]
+                    g32 = G[j + 3, i + 2]
+                    g33 = G[j + 3, i + 3]
                     for r in range(LANES):
-                        t0, t1, t2, t3 = T[i, r], T[i + 1, r], T[i + 2, r], T[i + 3, r]
+                        t0 = T[i, r]
+                        t1 = T[i + 1, r]
+                        t2 = T[i + 2, r]
+                        t3 = T[i + 3, r]
                         A[0, r] -= g00 * t0 + g01 * t1 + g02 * t2 + g03 * t3
                         A[1, r] -= g10 * t0 + g11 * t1 + g12 * t2 + g13 * t3
                         A[2, r] -= g20 * t0 + g21 * t1 + g22 * t2 + g23 * t3
                         A[3, r] -= g30 * t0 + g31 * t1 + g32 * t2 + g33 * t3
                 # A[a] is p − wG with the moves of the coordinates j … j + a − 1 still to be accounted for
                 for a in range(4):
-                    c0 = Gp[j + a, j] if a > 0 else zero
-                    c1 = Gp[j + a, j + 1] if a > 1 else zero
-                    c2 = Gp[j + a, j + 2] if a > 2 else zero
-                    v, low, high, d = S[0, j + a], S[1, j + a], S[2, j + a], S[3, j + a]
+                    c0 = G[j + a, j] if a > 0 else zero
+                    c1 = G[j + a, j + 1] if a > 1 else zero
+                    c2 = G[j + a, j + 2] if a > 2 else zero
+                    v = S[side, j + a]
+                    low = S[1, j + a]
+                    high = S[2, j + a]
+                    d = S[3, j + a]
                     for r in range(LANES):
                         old = T[j + a, r]
                         g = A[a, r] - c0 * A[0, r] - c1 * A[1, r] - c2 * A[2, r]
@@ -165,7 +158,7 @@ def _tiles(V, G, P, steps, lo, hi, max_sweeps, tol, frozen, by_columns, residual
         if max_sweeps > 0:
             if by_columns:
                 for j in range(k):
-                    if not frozen[j]:
+                    if S[3, j] > zero:
                         for r in range(count):
                             delta = np.float64(T[j, r] - V[j, start + r])
                             change += delta * delta
@@ -189,22 +182,36 @@ def _inner(P, W):
 
 
 def _call(V, G, P, d, lo, hi, max_sweeps, tol, frozen, by_columns, residual):
-    """Call the compiled function with scalars of V's dtype, so that it is compiled once per dtype."""
-    F = V.dtype.type
-    k = G.shape[0]
-    diagonal = G.diagonal()
-    steps = np.ones((2, k), V.dtype)
+    """Lay out what `_tiles` reads, with scalars of V's dtype, so that it is compiled once per dtype."""
+    F, k = V.dtype.type, len(G)
+    diagonal, curved = G.diagonal(), G.diagonal() > 4 * np.finfo(V.dtype).tiny
+    free = np.ones(k, bool) if frozen is None else ~frozen
+    if max_sweeps > 0 and not curved.all():
+        _follow_slopes(V, G, P, lo, hi, np.flatnonzero(free & ~curved), by_columns)
+    kp = -(-k // 4) * 4
+    padded = np.zeros((kp, kp), V.dtype)
+    padded[:k, :k] = G
+    S = np.zeros((6, kp), V.dtype)
+    S[1], S[2] = -np.inf, np.inf
     if d is None:  # the scale under which every coordinate has curvature one
-        usable = diagonal > 4 * np.finfo(V.dtype).tiny
-        steps[1, usable] = np.sqrt(diagonal[usable])
-    else:
-        steps[1] = d
-    steps[0] = 1 / (steps[1] * steps[1])
-    if frozen is None:
-        frozen = np.zeros(k, np.bool_)
+        d = np.where(curved, np.sqrt(np.maximum(diagonal, 0)), 1).astype(V.dtype)
+    np.divide(1, diagonal, out=S[0, :k], where=free & curved)
+    S[1, :k][free], S[2, :k][free], S[3, :k][free] = lo, hi, d[free]
+    np.divide(1, d, out=S[4, :k], where=free)
+    np.multiply(S[4], S[4], out=S[5])
     if residual is None:
         residual = np.empty(0, V.dtype)
-    return _tiles(V, G, P, steps, F(lo), F(hi), int(max_sweeps), F(tol), frozen, bool(by_columns), residual)
+    return _tiles(V, P, padded, S, int(max_sweeps), F(tol), bool(by_columns), residual)
+
+
+def _follow_slopes(V, G, P, lo, hi, flat, by_columns):
+    """Coordinates without curvature go to the bound their slope points at, if there is one."""
+    for j in flat:
+        slope = G[j] @ V - P[j] if by_columns else V @ G[j] - P[:, j]
+        entries = V[j] if by_columns else V[:, j]
+        entries[slope > 0] = lo
+        if np.isfinite(hi):
+            entries[slope < 0] = hi
 
 
 def sweep_rows(W, G, P, lo=0.0, hi=np.inf, n_sweeps=1):

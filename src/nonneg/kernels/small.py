@@ -27,7 +27,7 @@ NOISE = 1.0  # rounding of the Gram form of the loss, in eps ΣX² (measured: 0.
 
 
 @kernel
-def _half(fixed, data, moving, d, held, first, n_sweeps):
+def _half(fixed, data, moving, d, held, tiny, first, n_sweeps):
     """Move one factor: min ½ tr(Vᵀ G V) − ⟨Q, V⟩ over V ≥ 0, G = F Fᵀ, Q = F D, for V = `moving`, F = `fixed`.
 
     Returns the largest |min(V d, ∇/d)| before (0 unless `first` is 0) and after, the largest Q / d, the value of the
@@ -37,7 +37,6 @@ def _half(fixed, data, moving, d, held, first, n_sweeps):
     whole = k // 4 * 4
     F = fixed.dtype.type
     zero, one = F(0), F(1)
-    tiny = F(4) * F(np.finfo(fixed.dtype).tiny)
     G = np.empty((k, k), fixed.dtype)
     Q = np.empty((k, LANES), fixed.dtype)
     acc = np.empty((4, LANES), fixed.dtype)
@@ -57,35 +56,32 @@ def _half(fixed, data, moving, d, held, first, n_sweeps):
             0, k, 4
         ):  # the product, four components at a time: acc stays where it is in every loop
             j1, j2, j3 = min(j + 1, k - 1), min(j + 2, k - 1), min(j + 3, k - 1)
-            acc[:] = 0
+            for a in range(4):
+                for r in range(LANES):
+                    acc[a, r] = zero
             for i in range(0, data.shape[1], 4):
                 u, b = i // LANES, i % LANES
-                a00, a01, a02, a03 = (
-                    fixed[u, j, b],
-                    fixed[u, j, b + 1],
-                    fixed[u, j, b + 2],
-                    fixed[u, j, b + 3],
-                )
-                a10, a11, a12, a13 = (
-                    fixed[u, j1, b],
-                    fixed[u, j1, b + 1],
-                    fixed[u, j1, b + 2],
-                    fixed[u, j1, b + 3],
-                )
-                a20, a21, a22, a23 = (
-                    fixed[u, j2, b],
-                    fixed[u, j2, b + 1],
-                    fixed[u, j2, b + 2],
-                    fixed[u, j2, b + 3],
-                )
-                a30, a31, a32, a33 = (
-                    fixed[u, j3, b],
-                    fixed[u, j3, b + 1],
-                    fixed[u, j3, b + 2],
-                    fixed[u, j3, b + 3],
-                )
+                a00 = fixed[u, j, b]
+                a01 = fixed[u, j, b + 1]
+                a02 = fixed[u, j, b + 2]
+                a03 = fixed[u, j, b + 3]
+                a10 = fixed[u, j1, b]
+                a11 = fixed[u, j1, b + 1]
+                a12 = fixed[u, j1, b + 2]
+                a13 = fixed[u, j1, b + 3]
+                a20 = fixed[u, j2, b]
+                a21 = fixed[u, j2, b + 1]
+                a22 = fixed[u, j2, b + 2]
+                a23 = fixed[u, j2, b + 3]
+                a30 = fixed[u, j3, b]
+                a31 = fixed[u, j3, b + 1]
+                a32 = fixed[u, j3, b + 2]
+                a33 = fixed[u, j3, b + 3]
                 for r in range(LANES):
-                    s0, s1, s2, s3 = data[t, i, r], data[t, i + 1, r], data[t, i + 2, r], data[t, i + 3, r]
+                    s0 = data[t, i, r]
+                    s1 = data[t, i + 1, r]
+                    s2 = data[t, i + 2, r]
+                    s3 = data[t, i + 3, r]
                     acc[0, r] += a00 * s0 + a01 * s1 + a02 * s2 + a03 * s3
                     acc[1, r] += a10 * s0 + a11 * s1 + a12 * s2 + a13 * s3
                     acc[2, r] += a20 * s0 + a21 * s1 + a22 * s2 + a23 * s3
@@ -102,21 +98,25 @@ def _half(fixed, data, moving, d, held, first, n_sweeps):
                 for r in range(LANES):
                     acc[0, r] = Q[j, r]
                 for i in range(0, whole, 4):
-                    g0, g1, g2, g3 = G[j, i], G[j, i + 1], G[j, i + 2], G[j, i + 3]
+                    g0 = G[j, i]
+                    g1 = G[j, i + 1]
+                    g2 = G[j, i + 2]
+                    g3 = G[j, i + 3]
                     for r in range(LANES):
-                        v0, v1, v2, v3 = (
-                            moving[t, i, r],
-                            moving[t, i + 1, r],
-                            moving[t, i + 2, r],
-                            moving[t, i + 3, r],
-                        )
+                        v0 = moving[t, i, r]
+                        v1 = moving[t, i + 1, r]
+                        v2 = moving[t, i + 2, r]
+                        v3 = moving[t, i + 3, r]
                         acc[0, r] -= g0 * v0 + g1 * v1 + g2 * v2 + g3 * v3
                 for i in range(whole, k):
                     g = G[j, i]
                     for r in range(LANES):
                         acc[0, r] -= g * moving[t, i, r]
                 if measure:
-                    scale, step, total, square = d[j], one / d[j], zero, zero
+                    scale = d[j]
+                    step = one / d[j]
+                    total = zero
+                    square = zero
                     for r in range(LANES):
                         v = moving[t, j, r]
                         total += v * (Q[j, r] + acc[0, r])
@@ -133,7 +133,11 @@ def _half(fixed, data, moving, d, held, first, n_sweeps):
                     step = one / G[j, j]
                     for r in range(LANES):
                         moving[t, j, r] = max(moving[t, j, r] + acc[0, r] * step, zero)
-    return float(worst[0].max()), float(worst[1].max()), float(largest), value, squares
+    before, after = zero, zero
+    for r in range(LANES):
+        before = max(before, worst[0, r])
+        after = max(after, worst[1, r])
+    return float(before), float(after), float(largest), value, squares
 
 
 def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, tol, n_sweeps, history):
@@ -182,7 +186,7 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
     moves_all = np.zeros(len(H), np.bool_)
     momentum, ceiling, best, exact = (float(scalar) for scalar in scalars)
     sizes = np.einsum("tjr,tjr->j", V, V, dtype=np.float64)
-    eps = float(np.finfo(X.dtype).eps)
+    eps, tiny = float(np.finfo(X.dtype).eps), 4 * np.finfo(X.dtype).tiny
     done, status, still, plain = 0, 0, 0, False
     while done < max_iter:
         V_new, U_new = V.copy(), start.copy()
@@ -190,8 +194,8 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
         usable = (lengths > 0) & (sizes > 0)
         balance = np.where(usable, np.sqrt(unit * np.sqrt(lengths / np.where(usable, sizes, 1))), 1.0)
         of_W, of_H = balance.astype(X.dtype), (unit / balance).astype(X.dtype)
-        _, violation, scale, _, new_sizes = _half(U_new, columns, V_new, of_W, moves_all, 1, n_sweeps)
-        before, _, scale_H, value, _ = _half(V_new, rows, U_new, of_H, frozen, 0, n_sweeps)
+        _, violation, scale, _, new_sizes = _half(U_new, columns, V_new, of_W, moves_all, tiny, 1, n_sweeps)
+        before, _, scale_H, value, _ = _half(V_new, rows, U_new, of_H, frozen, tiny, 0, n_sweeps)
         loss = 0.5 * squares + value
         if not exact and (loss < cancels * squares or abs(best - loss) < NOISE * eps * squares):
             # from here on the difference of nearly equal numbers says nothing: sum the residuals themselves
