@@ -73,7 +73,7 @@ def solve(
                 resumed=bool(resumed),
             )  # fmt: skip
             resumed = None
-            final_H = state.H
+            final_H = state.H if problem.penalties else _one_size(problem, state.H)
             final_W, kkt, loss = _final_pass(problem, state.W, final_H, row_tol, pool)
             if status != "converged" or kkt <= tol:
                 break
@@ -94,6 +94,13 @@ def _final_pass(
     if not (penalties and penalties.whole_by_choice):
         W = solve_rows(problem, H, row_tol, pool)
     return W, *judge(problem, W, H, pool)
+
+
+def _one_size(problem: Problem, H: np.ndarray) -> np.ndarray:
+    """H with the free components at one size, the root mean square ``unit``: W then says how much there is of each."""
+    sizes = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64) / H.shape[1])
+    moving = ~problem.frozen & (sizes > 0)
+    return H * np.where(moving, problem.unit / np.where(sizes > 0, sizes, 1), 1).astype(H.dtype)[:, None]
 
 
 def _onto_constraint(problem: Problem, H: np.ndarray) -> np.ndarray:
