@@ -178,6 +178,12 @@ def test_supervisor_rows_are_those_of_an_ae2(small, tmp_path):
             if row["method"] == "ae2"
         }
 
+    # asked for after the training: from the saved model
+    compute(replace(study, methods=("ddnmf",)), tmp_path / "later", shown=False)
+    assert ae2(tmp_path / "later") == {}
+    compute(study, tmp_path / "later", shown=False)
+    assert ae2(tmp_path / "later") == ae2(tmp_path / "supervisor")
+
     mine, theirs = ae2(tmp_path / "supervisor"), ae2(tmp_path / "own")
     assert mine.keys() == theirs.keys() != set()
     for key, values in mine.items():

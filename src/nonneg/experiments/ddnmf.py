@@ -21,7 +21,7 @@ from nonneg.datasets import NAMES
 from nonneg.exceptions import CheckpointError
 from nonneg.experiments.evaluate import CLUSTERINGS, Codes, Scoring, describe, score
 from nonneg.experiments.images import NOISES, images_of
-from nonneg.experiments.methods import DEEP, METHODS, execute, expected_settings
+from nonneg.experiments.methods import DEEP, METHODS, execute, expected_settings, supervisor_again
 from nonneg.experiments.pool import run_all
 from nonneg.experiments.progress import Bar
 from nonneg.experiments.record import Run, RunFile
@@ -280,6 +280,9 @@ def complete(
     if record["complete"]:
         for codes in _kept(file.work, wanted):
             report(codes)
+        scored = {row["method"] for row in record["scores"] if row["epoch"] == run.epochs}
+        if supervisor_rows and run.noise is None and not {"ae2", "ae2+nmf"} <= scored:
+            supervisor_again(run, images, file.work / "model.nonneg", report)
         tick(title, run.epochs or 1)
         return
     started = time.perf_counter()

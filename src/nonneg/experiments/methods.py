@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from nonneg.exceptions import ConvergenceWarning
 from nonneg.experiments.evaluate import Codes
 from nonneg.experiments.images import Images, corrupt
 from nonneg.experiments.record import Run
+from nonneg.io import load as nonneg_load
 
-__all__ = ["DEEP", "METHODS", "execute", "expected_settings", "training_of"]
+__all__ = ["DEEP", "METHODS", "execute", "expected_settings", "supervisor_again", "training_of"]
 
 METHODS = ("raw", "nmf", "ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear", "ae2", "ddnmf")
 DEEP = tuple(method for method in METHODS if method not in ("raw", "nmf"))
@@ -183,6 +185,15 @@ def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:
     return Autoencoder(run.n_components, activation=activation, **common)
 
 
+def supervisor_again(run: Run, images: Images, model_file: Path, report: Report) -> None:
+    """Report AE2's codes of a finished DDNMF run from its saved model: they were not asked for when it was trained."""
+    model = nonneg_load(model_file)
+    if run.noise is None and model.profile_["stop_gradient"]:
+        probe = images.train[images.probe]
+        encode = partial(_supervisor_codes, model)
+        _report_wide(run, run.epochs or 1, encode, images.train, images.test, probe, report)
+
+
 def _report_codes(
     run: Run,
     model: Any,
@@ -205,7 +216,7 @@ def _report_codes(
     if run.method == "ae2":
         _report_wide(run, epoch, model.transform, train, test, probe, report)
     elif run.method == "ddnmf" and supervisor_rows and run.noise is None and model.profile_["stop_gradient"]:
-        _report_wide(run, epoch, lambda X: _supervisor_codes(model, X), train, test, probe, report)
+        _report_wide(run, epoch, partial(_supervisor_codes, model), train, test, probe, report)
 
 
 def _report_wide(
@@ -225,7 +236,11 @@ def _report_wide(
 
 
 def _nmf(run: Run, X: NDArray) -> tuple[Any, Callable[[NDArray], NDArray]]:
-    """Fit a shallow NMF; return it and its `transform`, both silent about convergence."""
+    """Fit a shallow NMF; return it and its codes, both silent about convergence.
+
+    The codes are W_ik ‖H_k‖: k-means and spherical mixtures depend on the scale of columns, which a factorization
+    leaves open, so it is fixed here as what a part contributes to the data.
+    """
     from nonneg import NMF
 
     def quietly(function: Callable[[NDArray], Any], values: NDArray) -> Any:
@@ -235,7 +250,8 @@ def _nmf(run: Run, X: NDArray) -> tuple[Any, Callable[[NDArray], NDArray]]:
 
     model = NMF(run.n_components, random_state=run.seed)
     quietly(model.fit, X)
-    return model, lambda values: quietly(model.transform, values)
+    sizes = np.linalg.norm(model.components_, axis=1)
+    return model, lambda values: quietly(model.transform, values) * sizes
 
 
 def _supervisor_codes(model: Any, X: NDArray) -> NDArray[np.float32]:
