@@ -8,8 +8,8 @@ A passive set F fixes w outside F to zero and solves G_FF w_F = p_F; the coordin
 sides, all at once while that helps, one at a time (the largest index: Murty's rule, which is finite) when it does not
 (Kim & Park 2011, Algorithm 2). The rows need not share passive sets: every row factorises its own small G_FF by
 Cholesky in float64, whatever the dtype of the arrays. When G is singular to working precision (dependent rows of H),
-1e-10 of its largest diagonal entry (more in float32) is added to the diagonal, which picks the shortest of the solutions and changes
-the objective by that share of ‖w‖²; a coordinate with a zero diagonal stays at zero.
+1e-10 of its largest diagonal entry (more in float32) is added to the diagonal, which picks the shortest of the
+solutions and changes the objective by that share of ‖w‖²; a coordinate with a zero diagonal stays at zero.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ __all__ = ["solve"]
 
 
 @kernel
-def _solve(G, P, W, max_pivots):
-    n, k = P.shape
-    eps = np.finfo(W.dtype).eps
-    U = np.empty((k, k + 1))  # the Cholesky factor of G_FF, upper triangle, and p_F as its last column
-    inverse = np.empty(k)
-    solution = np.empty(k)
-    x = np.empty(k)
-    y = np.empty(k)
-    passive = np.zeros(k, np.bool_)
-    members = np.empty(k, np.int64)
+def _solve(G, P, W, U, scratch, passive, members, eps, max_pivots):
+    """`U` (k, k + 1): Cholesky factor of G_FF, upper triangle, with p_F as its last column; the rest is scratch."""
+    n = P.shape[0]
+    k = P.shape[1]
+    inverse = scratch[0]
+    solution = scratch[1]
+    x = scratch[2]
+    y = scratch[3]
     unfinished = 0
     for i in range(n):
         size_p = 0.0
         for j in range(k):
             passive[j] = W[i, j] > 0 and G[j, j] > 0
             size_p = max(size_p, abs(np.float64(P[i, j])))
-        fewest, patience, done = k + 1, 3, False
+        fewest = k + 1
+        patience = 3
+        done = False
         for _ in range(max_pivots):
             s = 0
             for j in range(k):
@@ -156,4 +156,7 @@ def solve(G, P, W, max_pivots=500):
         smallest = np.linalg.eigvalsh(G[np.ix_(used, used)])[0]
         if smallest < max(1e-11, rounding) * diagonal:
             G[used, used] += max(1e-10, 4 * rounding) * diagonal + max(0.0, -smallest)
-    return _solve(G, P, W, int(max_pivots))
+    k = len(G)
+    scratch, eps = np.zeros((4, k)), float(np.finfo(W.dtype).eps)
+    passive, members = np.zeros(k, bool), np.zeros(k, np.int64)
+    return _solve(G, P, W, np.zeros((k, k + 1)), scratch, passive, members, eps, int(max_pivots))

@@ -7,13 +7,16 @@ flags that would let it assume away NaN and infinity (``nnan``, ``ninf``) stay o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 
-__all__ = ["kernel"]
+__all__ = ["aligned", "kernel"]
 
+LINE = 64  # bytes
 _FLAGS = {"contract", "reassoc", "nsz"}
 
 
@@ -42,3 +45,12 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba: "no locator available"
         return numba.njit(**options)(function)
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Zeros that start on a cache line: vector loads that straddle two lines cost half the speed of a sweep."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.zeros(size + LINE, np.uint8)
+    offset = -raw.ctypes.data % LINE
+    return raw[offset : offset + size].view(dtype).reshape(shape)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonneg.kernels.jit import kernel
+from nonneg.kernels.jit import aligned, kernel
 
 __all__ = ["fit_small"]
 
@@ -27,21 +27,26 @@ NOISE = 1.0  # rounding of the Gram form of the loss, in eps ΣX² (measured: 0.
 
 
 @kernel
-def _half(fixed, data, moving, d, held, tiny, first, n_sweeps):
+def _half(fixed, data, moving, d, held, squares, tiny, first, n_sweeps):
     """Move one factor: min ½ tr(Vᵀ G V) − ⟨Q, V⟩ over V ≥ 0, G = F Fᵀ, Q = F D, for V = `moving`, F = `fixed`.
 
-    Returns the largest |min(V d, ∇/d)| before (0 unless `first` is 0) and after, the largest Q / d, the value of the
-    quadratic, and Σ V² of every component.
+    Returns the largest |min(V d, ∇/d)| before (0 unless `first` is 0) and after, the largest Q / d, and the value of
+    the quadratic; `squares` receives Σ V² of every component.
     """
     k = fixed.shape[1]
     whole = k // 4 * 4
     F = fixed.dtype.type
     zero, one = F(0), F(1)
+    # scratch made here, not by the caller, is known not to overlap with the rest
     G = np.empty((k, k), fixed.dtype)
     Q = np.empty((k, LANES), fixed.dtype)
     acc = np.empty((4, LANES), fixed.dtype)
-    worst = np.zeros((2, LANES), fixed.dtype)
-    squares = np.zeros(k)
+    worst = np.empty((2, LANES), fixed.dtype)
+    for r in range(LANES):
+        worst[0, r] = zero
+        worst[1, r] = zero
+    for j in range(k):
+        squares[j] = 0.0
     largest, value = zero, 0.0
     for i in range(k):
         for j in range(i + 1):
@@ -137,7 +142,7 @@ def _half(fixed, data, moving, d, held, tiny, first, n_sweeps):
     for r in range(LANES):
         before = max(before, worst[0, r])
         after = max(after, worst[1, r])
-    return float(before), float(after), float(largest), value, squares
+    return float(before), float(after), float(largest), value
 
 
 def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, tol, n_sweeps, history):
@@ -182,8 +187,8 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
     F = X.dtype.type
     columns, rows = _tiles(_deepened(X.T)), _tiles(_deepened(X))
     V, U, start = _tiles(W.T), _tiles(H), _tiles(push)
-    free = ~frozen
-    moves_all = np.zeros(len(H), np.bool_)
+    free, k = ~frozen, len(H)
+    moves_all, ignored = np.zeros(k, np.bool_), np.empty(k)
     momentum, ceiling, best, exact = (float(scalar) for scalar in scalars)
     sizes = np.einsum("tjr,tjr->j", V, V, dtype=np.float64)
     eps, tiny = float(np.finfo(X.dtype).eps), 4 * np.finfo(X.dtype).tiny
@@ -194,8 +199,9 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
         usable = (lengths > 0) & (sizes > 0)
         balance = np.where(usable, np.sqrt(unit * np.sqrt(lengths / np.where(usable, sizes, 1))), 1.0)
         of_W, of_H = balance.astype(X.dtype), (unit / balance).astype(X.dtype)
-        _, violation, scale, _, new_sizes = _half(U_new, columns, V_new, of_W, moves_all, tiny, 1, n_sweeps)
-        before, _, scale_H, value, _ = _half(V_new, rows, U_new, of_H, frozen, tiny, 0, n_sweeps)
+        new_sizes = np.empty(k)
+        _, violation, scale, _ = _half(U_new, columns, V_new, of_W, moves_all, new_sizes, tiny, 1, n_sweeps)
+        before, _, scale_H, value = _half(V_new, rows, U_new, of_H, frozen, ignored, tiny, 0, n_sweeps)
         loss = 0.5 * squares + value
         if not exact and (loss < cancels * squares or abs(best - loss) < NOISE * eps * squares):
             # from here on the difference of nearly equal numbers says nothing: sum the residuals themselves
@@ -244,7 +250,9 @@ def _tiles(M):
     count = -(-b // LANES)
     padded = np.zeros((a, count * LANES), M.dtype)
     padded[:, :b] = M
-    return np.ascontiguousarray(padded.reshape(a, count, LANES).transpose(1, 0, 2))
+    tiles = aligned((count, a, LANES), M.dtype)
+    tiles[...] = padded.reshape(a, count, LANES).transpose(1, 0, 2)
+    return tiles
 
 
 def _deepened(M):
