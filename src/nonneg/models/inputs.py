@@ -12,6 +12,7 @@ from ..data import Source, Summary
 from ..penalties import combine
 from ..solvers.problem import Problem
 from ..solvers.pull import Pull
+from .units import exponent_of, times
 
 __all__ = [
     "arrays_of",
@@ -21,7 +22,6 @@ __all__ = [
     "plain",
     "pull_on_rows",
     "pull_state",
-    "rescaled",
     "rows_weight",
     "shares",
     "start_value",
@@ -31,20 +31,21 @@ __all__ = [
 def shares(W: np.ndarray, H: np.ndarray) -> np.ndarray:
     """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row)."""
     # relative to the largest, so that extreme units cannot overflow
-    sizes = H.sum(axis=1, dtype=np.float64)
-    shares = W.astype(np.float64) * (sizes / (sizes.max(initial=0) or 1.0))
+    sizes = times(H, -exponent_of(H), np.float64).sum(axis=1)
+    W = times(W, -exponent_of(W), np.float64)
+    shares = W * (sizes / (sizes.max(initial=0) or 1.0))
     total = shares.sum(axis=1, keepdims=True)
     flat = np.full_like(shares, 1 / W.shape[1])
     return np.divide(shares, total, out=flat, where=total > 0)
 
 
-def fitted_so_far(back: float) -> Any:
+def fitted_so_far(power: int) -> Any:
     """From the solver's state to what `transform` needs, computed only when somebody asks."""
 
     def attributes(state: Any) -> dict[str, Any]:
         H = state.H
         return {
-            "components_": H * H.dtype.type(back),
+            "components_": times(H, power),
             "n_components_": len(H),
             "n_features_in_": H.shape[1],
             "_row_pull": None,
@@ -94,15 +95,6 @@ def rows_weight(source: Source) -> float:
     """Total weight of the rows."""
     weights = source.row_weights
     return float(source.shape[0] if weights is None else weights.sum(dtype=np.float64))
-
-
-def rescaled(source: Source, summary: Summary) -> tuple[float, Summary]:
-    """A power of two that brings the largest cell to about 1, if it is far from it, and the summary after it."""
-    exponent = int(np.frexp(summary.maximum)[1]) if summary.maximum > 0 else 0
-    if abs(exponent) <= 20:
-        return 1.0, summary
-    source.scale = 2.0**-exponent
-    return source.scale, source.summary()
 
 
 def check_positive(loss: Any, summary: Summary, source: Source) -> None:

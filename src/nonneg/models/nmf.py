@@ -36,13 +36,13 @@ from .inputs import (
     plain,
     pull_on_rows,
     pull_state,
-    rescaled,
     rows_weight,
     shares,
     start_value,
 )
 from .online import learn_batch
 from .parameters import MATRIX_PARAMETERS
+from .units import exponent_of, loss_times, power_of, rescaled, taken_back, times
 
 __all__ = ["NMF"]
 
@@ -88,7 +88,8 @@ class NMF(CallbackSupportMixin, Factorization):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features_in_)
-        H, in the units of X; W has no unit.
+        H, in the units of X; W has no unit. Without penalties all components have one size, the root mean square
+        of each (frozen ones aside) being the mean of X, so that W says how much there is of each.
     labels_ : ndarray of shape (n_samples,)
         The component with the largest membership, for the training rows.
     kkt_residual_ : float
@@ -180,8 +181,8 @@ class NMF(CallbackSupportMixin, Factorization):
         solver = choose(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
         best, losses = None, []
-        back = 1.0 if self._pins_H() else 1.0 / source.scale
-        callback = iteration_callback(self, int(self.max_iter) * int(self.n_init), fitted_so_far(back))
+        power = 0 if self._pins_H() else -power_of(source)
+        callback = iteration_callback(self, int(self.max_iter) * int(self.n_init), fitted_so_far(power))
         tell = with_log(callback, self.verbose, type(self).__name__)
         for attempt in range(int(self.n_init)):
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1) + attempt)
@@ -212,7 +213,7 @@ class NMF(CallbackSupportMixin, Factorization):
         for stale in ("_past", "n_batches_"):  # what partial_fit remembers belongs to the components before
             if hasattr(self, stale):
                 delattr(self, stale)
-        self.restart_losses_ = np.array(losses) * (1.0 / source.scale) ** loss.beta
+        self.restart_losses_ = loss_times(losses, -power_of(source) * loss.beta)
         return self._accept(best, source, loss)
 
     def _sampled(self, attempt: int) -> bool:
@@ -221,21 +222,18 @@ class NMF(CallbackSupportMixin, Factorization):
 
     def _accept(self, solution: Any, source: Source, loss: Any) -> np.ndarray:
         """Set the attributes, back in the units of X."""
-        back = 1.0 / source.scale
-        self.components_, W = solution.H, solution.W
-        if back != 1:  # one factor takes the power of two back
-            kind = W.dtype.type(back)
-            self.components_, W = (
-                (self.components_, W * kind) if self._pins_H() else (self.components_ * kind, W)
-            )
+        back = -power_of(source)
+        if self._pins_H():
+            W, self.components_ = times(solution.W, back), solution.H
+        else:
+            W, self.components_ = taken_back(solution.W, solution.H, back)
         self.n_components_ = len(solution.H)
         self.n_iter_ = solution.n_iter
         self.converged_ = solution.converged
         self.kkt_residual_ = solution.kkt
         self.history_ = solution.history.as_arrays()
-        unit = back**loss.beta
-        self.history_["loss"] *= unit
-        self.reconstruction_err_ = float(np.sqrt(2 * max(solution.loss * unit, 0)))
+        self.history_["loss"] = loss_times(self.history_["loss"], back * loss.beta)
+        self.reconstruction_err_ = loss_times(np.sqrt(2 * max(solution.loss, 0)), back * loss.beta / 2)
         self.labels_ = shares(solution.W, solution.H).argmax(axis=1)
         solution.warn(type(self).__name__, float(self.tol))
         warn_of_useless(solution.H, np.linalg.norm(solution.W, axis=0).astype(np.float64), stacklevel=6)
@@ -245,10 +243,15 @@ class NMF(CallbackSupportMixin, Factorization):
         """Whether a penalty pins the scale of H, so that W has the unit of X."""
         return combine(self.penalty_H, "H", "penalty_H").fixes_scale
 
+    def _power_of_H(self, source: Source) -> int:
+        """Power of two by which H is multiplied for a source: its own, unless penalties tie it to that of X."""
+        if self._pins_H():
+            return 0
+        return -exponent_of(self.components_) if self._row_pull is None else power_of(source)
+
     def _components_for(self, source: Source) -> np.ndarray:
         """H in the units of a source."""
-        scale = 1.0 if self._pins_H() else source.scale
-        return (self.components_ * scale).astype(source.float_dtype)
+        return times(self.components_, self._power_of_H(source), source.float_dtype)
 
     def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
         k, (n, m) = int(self.n_components), source.shape
@@ -257,7 +260,7 @@ class NMF(CallbackSupportMixin, Factorization):
         if W is not None and H is None:
             raise ValueError("W_init was given without H_init; give both, or H_init alone")
         if H is not None and not self._pins_H():
-            H = (H * source.scale).astype(source.float_dtype)
+            H = times(H, power_of(source))
         return W, H
 
     def _checkpoint(
@@ -334,7 +337,7 @@ class NMF(CallbackSupportMixin, Factorization):
         with np.errstate(over="ignore"):
             problem = self._problem(source, source.summary())
         W = self._rows(problem, source)
-        return W * W.dtype.type(1 / source.scale) if source.scale != 1 and self._pins_H() else W
+        return times(W, self._power_of_H(source) - power_of(source))
 
     def _rows(self, problem: Problem, source: Source) -> np.ndarray:
         H = self._components_for(source)
@@ -345,7 +348,7 @@ class NMF(CallbackSupportMixin, Factorization):
         problem = self._problem(source, summary)
         W, H = self._rows(problem, source), self._components_for(source)
         loss = sum(problem.loss.value(block, W[block.rows], H) for block in source.blocks())
-        return -loss * (1 / source.scale) ** problem.loss.beta / summary.total_weight
+        return -loss_times(loss / summary.total_weight, -power_of(source) * problem.loss.beta)
 
     def memberships(self, X: Any) -> np.ndarray:
         """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).

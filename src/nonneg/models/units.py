@@ -1,0 +1,65 @@
+"""Powers of two between the units of the data and those of the fit: exact, and safe at the ends of the floats.
+
+A source hands out X · 2^power (see `nonneg.data`). Here results are brought back, in float64 or by the exponent
+alone, because 2^power itself need not be a float of the factors' dtype.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..data import Source, Summary
+
+__all__ = ["exponent_of", "loss_times", "power_of", "rescaled", "taken_back", "times"]
+
+NEAR = 20  # data within 2^±20 are fitted as they are
+FARTHEST = 1000  # beyond, 2^-power would be no float
+
+
+def exponent_of(V: Any) -> int:
+    """The e with 2^(e−1) ≤ max V < 2^e, where that is far from 0; else 0."""
+    largest = float(np.max(V, initial=0.0))
+    exponent = int(np.frexp(largest)[1]) if largest > 0 else 0
+    return 0 if abs(exponent) <= NEAR else max(-FARTHEST, min(FARTHEST, exponent))
+
+
+def rescaled(source: Source, summary: Summary) -> tuple[float, Summary]:
+    """A power of two that brings the largest cell to about 1, if it is far from it, and the summary after it."""
+    exponent = exponent_of(summary.maximum)
+    if exponent == 0:
+        return 1.0, summary
+    source.scale = 2.0**-exponent
+    return source.scale, source.summary()
+
+
+def power_of(source: Source) -> int:
+    """Power of two by which a source multiplies X."""
+    return int(np.frexp(source.scale)[1]) - 1
+
+
+def times(V: np.ndarray, power: int, dtype: Any = None) -> np.ndarray:
+    """V · 2^power, rounded once."""
+    dtype = np.dtype(dtype or V.dtype)
+    if power == 0:
+        return V.astype(dtype, copy=False)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(V.astype(np.float64), power).astype(dtype)
+
+
+def loss_times(loss: Any, power: float) -> Any:
+    """A loss (number or array) · 2^power: infinite where no float is that large, but never NaN."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        found = np.where(np.asarray(loss) == 0, 0.0, np.asarray(loss, np.float64) * np.exp2(power))
+    return found if found.ndim else float(found)
+
+
+def taken_back(W: np.ndarray, H: np.ndarray, power: int) -> tuple[np.ndarray, np.ndarray]:
+    """(W, H · 2^power); where H would leave the floats, W takes what H cannot hold."""
+    kind = np.finfo(H.dtype)
+    top = int(np.frexp(float(H.max(initial=0.0)))[1]) + power
+    excess = max(0, top - (kind.maxexp - 1)) - max(0, kind.minexp + kind.nmant - top)
+    if power == 0 or not H.any():
+        excess = 0
+    return times(W, excess), times(H, power - excess)
