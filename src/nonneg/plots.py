@@ -310,5 +310,5 @@ def loss_curves(
     axes.set(xlabel=x, ylabel="loss", title=title)
     axes.grid(alpha=0.25)
     if chosen:
-        axes.legend(fontsize=7, framealpha=0.7)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=7, frameon=False)
     return axes

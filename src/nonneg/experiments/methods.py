@@ -9,7 +9,8 @@
 ``ddnmf``        H of DDNMF
 
 Noise: with a noise level, ``ae1-*`` and ``ae2`` know the noisy images only. DDNMF's student and ``dae1-*`` see noisy
-images and are taught with clean ones, as the paper's figure 1 has it. All are scored on noisy test images.
+images and are taught with clean ones, as the paper's figure 1 has it; their noise is drawn once or anew in each epoch,
+as the profile says. All are scored on noisy test images.
 """
 
 from __future__ import annotations
@@ -41,22 +42,25 @@ Report = Callable[[Codes], None]
 Tick = Callable[[int], None]
 
 
-def training_of(run: Run) -> dict[str, Any]:
-    """Return how a deep run is trained: the profile's values, with the run's own options over them."""
+def _profile(run: Run) -> dict[str, Any]:
+    """Return the values of a run's profile."""
     from nonneg.deep.profiles import PROFILES
 
-    values = PROFILES[run.profile or "paper"] | _own(run)
+    return PROFILES[run.profile or "paper"]
+
+
+def training_of(run: Run) -> dict[str, Any]:
+    """Return how a deep run is trained: the profile's values, with the run's own options over them."""
+    values = _profile(run) | _own(run)
     return {name: values[name] for name in TRAINING}
 
 
 def expected_settings(run: Run) -> dict[str, Any]:
     """Return the values that a deep run's profile gives today, to be compared with those it was computed with."""
-    from nonneg.deep.profiles import PROFILES
-
     if run.method not in DEEP:
         return {}
     if run.method == "ddnmf":
-        return PROFILES[run.profile or "paper"] | _noise_of(run) | _own(run) | {"max_epochs": run.epochs}
+        return _profile(run) | _noise_of(run) | _own(run) | {"max_epochs": run.epochs}
     return training_of(run) | {"max_epochs": run.epochs}
 
 
@@ -181,7 +185,7 @@ def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:
         return Autoencoder(None, **common)
     kind, activation = run.method.split("-")
     if kind == "dae1" and run.noise is not None:
-        common |= _noise_of(run) | {"noise_redraw": False}
+        common |= _noise_of(run) | {"noise_redraw": _profile(run)["noise_redraw"]}
     return Autoencoder(run.n_components, activation=activation, **common)
 
 
