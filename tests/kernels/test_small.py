@@ -17,7 +17,7 @@ def problem(n=150, m=40, k=5, dtype=np.float64, seed=0, noise=0.3):
 
 def run(X, W, H, max_iter, tol=0.0, frozen=None, carry=None, cancels=1e-12):
     W, H = W.copy(), H.copy()
-    push, scalars = (H.copy(), np.array([0.7, 1.0, np.inf, 0.0])) if carry is None else carry
+    push, scalars = (H.copy(), np.array([0.7, 1.0, np.inf, 0.0, 0.0])) if carry is None else carry
     history = np.full((max_iter, 3), np.nan)
     frozen = np.zeros(len(H), bool) if frozen is None else frozen
     squares = float(np.vdot(X, X))

@@ -8,6 +8,7 @@ thread. The number of threads is the one BLAS would have used: ``threadpoolctl.t
 from __future__ import annotations
 
 import functools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,14 +53,44 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
+class _Held:
+    """BLAS at one thread while anybody works: fits in several threads overlap, and the last one to end restores it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: list[int] = []
+
+    def enter(self) -> int:
+        """Hold BLAS; return the number of threads it had."""
+        with self._lock:
+            libraries = _controller().lib_controllers
+            if self._users == 0:
+                self._before = [library.get_num_threads() for library in libraries]
+                for library in libraries:
+                    library.set_num_threads(1)
+            self._users += 1
+            return max(self._before, default=1)
+
+    def leave(self) -> None:
+        """Give BLAS its threads back when nobody works any more."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                for library, threads in zip(_controller().lib_controllers, self._before, strict=True):
+                    library.set_num_threads(threads)
+
+
+_HELD = _Held()
+
+
 @contextmanager
 def workers(tasks: int) -> Iterator[Workers]:
     """Hold BLAS at one thread and offer as many threads as BLAS had, at most one a task."""
-    blas = _controller()
-    allowed = max((library.get_num_threads() for library in blas.lib_controllers), default=1)
-    with blas.limit(limits=1):
-        pool = Workers(max(1, min(allowed, tasks)))
-        try:
-            yield pool
-        finally:
-            pool.close()
+    allowed = _HELD.enter()
+    pool = Workers(max(1, min(allowed, tasks)))
+    try:
+        yield pool
+    finally:
+        pool.close()
+        _HELD.leave()

@@ -80,16 +80,6 @@ class DeepFactorization(Factorization):
         self._resolve()
         check_verbose(self.verbose)  # type: ignore[attr-defined]
 
-    def _fit(self, *data: Any, **how: Any) -> np.ndarray:
-        """Fit; after an error or an interrupt the estimator is what it was before."""
-        before = dict(vars(self))
-        try:
-            return super()._fit(*data, **how)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
     def _fit_source(
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:
@@ -138,8 +128,9 @@ class DeepFactorization(Factorization):
         state = self.random_state  # type: ignore[attr-defined]
         ignored = {"max_epochs"} if values["schedule"] == "constant" else set()  # more epochs may be added
         counted = {name: value for name, value in values.items() if name not in ignored}
-        rows = np.unique(np.linspace(0, source.shape[0] - 1, 64).astype(np.intp))
-        data = [source.shape, str(source.dtype), summary.sum, summary.maximum, source.take(rows)]
+        data: list[Any] = [source.shape, str(source.dtype)]
+        if folder is not None:
+            data += [part for block in source.blocks() for part in plain_parts(block.X)]
         if source.row_weights is not None:
             data.append(source.row_weights)
         if state is None and folder is not None:
@@ -312,3 +303,8 @@ def initial_generators(seed: int, count: int) -> Iterator[torch.Generator]:
     """Yield generators of initial weights: the first network's do not depend on what comes after it."""
     for number in range(count):
         yield torch.Generator().manual_seed(seed * 16 + number)
+
+
+def plain_parts(X: Any) -> list[np.ndarray]:
+    """The arrays a block's X is made of: what a fingerprint of the data sees."""
+    return [X] if isinstance(X, np.ndarray) else [X.data, X.indices, X.indptr]

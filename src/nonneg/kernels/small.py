@@ -156,9 +156,9 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
         The last accepted pair.
     push : (k, m) array, updated in place
         The extrapolated H from which the next iteration starts; H itself at the start.
-    scalars : (4,) float64 array, updated in place
-        Momentum, its ceiling, the loss of the accepted pair, and whether losses are summed from the residual by now;
-        (0.7, 1, inf, 0) at the start.
+    scalars : (5,) float64 array, updated in place
+        Momentum, its ceiling, the loss of the accepted pair, whether losses are summed from the residual by now, and
+        the iterations since the last measurable fall; (0.7, 1, inf, 0, 0) at the start.
     squares : float
         Σ X².
     frozen : (k,) array of bool
@@ -189,10 +189,10 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
     V, U, start = _tiles(W.T), _tiles(H), _tiles(push)
     free, k = ~frozen, len(H)
     moves_all, ignored = np.zeros(k, np.bool_), np.empty(k)
-    momentum, ceiling, best, exact = (float(scalar) for scalar in scalars)
+    momentum, ceiling, best, exact, still = (float(scalar) for scalar in scalars)
     sizes = np.einsum("tjr,tjr->j", V, V, dtype=np.float64)
     eps, tiny = float(np.finfo(X.dtype).eps), 4 * np.finfo(X.dtype).tiny
-    done, status, still, plain = 0, 0, 0, False
+    done, status, plain = 0, 0, False
     while done < max_iter:
         V_new, U_new = V.copy(), start.copy()
         lengths = np.einsum("tjr,tjr->j", start, start, dtype=np.float64)
@@ -231,7 +231,7 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
         if kkt <= tol or still >= PATIENCE:
             status = 1 if kkt <= tol else 2
             break
-    scalars[:] = momentum, ceiling, best, exact
+    scalars[:] = momentum, ceiling, best, exact, still
     W[...] = _matrix(V, n).T
     H[free] = _matrix(U, m)[free]
     push[free] = _matrix(start, m)[free]

@@ -29,6 +29,11 @@ def check_n_components(value: Any) -> int:
     return int(value)
 
 
+def _cells(source: Source) -> float:
+    n, m = source.shape
+    return float(m * (n if source.row_weights is None else source.row_weights.sum(dtype=np.float64)))
+
+
 class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class: a factorization of X (n_samples, n_features) with ``n_components`` non-negative parts.
 
@@ -101,10 +106,17 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _fit(
         self, X: Any, sample_weight: Any, weights: Any, W_init: Any, H_init: Any, *, want_W: bool = False
     ) -> Any:
-        self._check_params()
-        source = self._source(X, weights=weights, sample_weight=sample_weight, whom="fit", reset=True)
-        summary = self._check_data(source, "fit")
-        W = self._fit_source(source, summary, W_init=W_init, H_init=H_init)
+        """Fit; after an error or an interrupt the estimator is what it was before."""
+        before = dict(vars(self))
+        try:
+            self._check_params()
+            source = self._source(X, weights=weights, sample_weight=sample_weight, whom="fit", reset=True)
+            summary = self._check_data(source, "fit")
+            W = self._fit_source(source, summary, W_init=W_init, H_init=H_init)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
         if W is None and want_W:
             W = self._transform_source(source)
         return W
@@ -211,6 +223,8 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if suspicious or (summary.minimum < 0 and not self._any_sign):
             name = f"{type(self).__name__}.{whom}"
             check_cells(source, whom=name, non_negative=not self._any_sign)
+        if source.nan_is_missing and source.weights is None and summary.total_weight == _cells(source):
+            source.nan_is_missing = False  # nothing is missing: no masks
         if summary.total_weight <= 0:
             raise ValueError("X has no observed cell: every cell is missing or has weight 0")
         return summary

@@ -40,7 +40,7 @@ from .inputs import (
     shares,
     start_value,
 )
-from .online import learn_batch
+from .online import learn_batch, statistics_of
 from .parameters import MATRIX_PARAMETERS
 from .units import exponent_of, loss_times, power_of, rescaled, taken_back, times
 
@@ -210,9 +210,11 @@ class NMF(CallbackSupportMixin, Factorization):
         if callback is not None:
             callback.finish()
         self._row_pull = pull_state(best.row_pull, problem)
-        for stale in ("_past", "n_batches_"):  # what partial_fit remembers belongs to the components before
-            if hasattr(self, stale):
-                delattr(self, stale)
+        if hasattr(self, "n_batches_"):
+            del self.n_batches_
+        self._past = None
+        if source.scale == 1 and not penalties and best.stats is not None:  # for partial_fit
+            self._past = statistics_of(problem, best.W, best.H, best.stats)
         self.restart_losses_ = loss_times(losses, -power_of(source) * loss.beta)
         return self._accept(best, source, loss)
 
@@ -305,20 +307,28 @@ class NMF(CallbackSupportMixin, Factorization):
             raise IncompatibleError(
                 "partial_fit takes no penalties; call fit, or drop penalty_W and penalty_H"
             )
-        first = not hasattr(self, "components_")
-        if first:
+        if not hasattr(self, "components_"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 self.fit(X, sample_weight=sample_weight)
+            self.n_batches_ = 1
+            return self
         source = self._source(X, sample_weight=sample_weight, whom="partial_fit")
         self._check_data(source, "partial_fit")
         problem = self._problem(source, source.summary())
-        source.scale = 1.0  # statistics of all batches are in the units of the data
+        if source.scale != 1 or self._past is None:
+            raise ValueError(
+                "partial_fit takes X whose largest cell lies between 1e-6 and 1e6, in every batch: its statistics "
+                "add up in the units of the data; multiply all batches by one factor"
+            )
+        problem.frozen = frozen_mask(self.frozen, self.n_components_, self.components_)
         with workers(len(source.bounds())) as pool:
             self.components_, self._past = learn_batch(
-                problem, self.components_, None if first else getattr(self, "_past", None), forgetting,
-                ROW_TOLERANCE[self.components_.dtype], pool,
-            )  # fmt: skip
+                problem, self.components_, self._past, forgetting, ROW_TOLERANCE[self.components_.dtype], pool
+            )
+        for stale in ("labels_", "history_", "kkt_residual_", "converged_", "reconstruction_err_"):
+            if hasattr(self, stale):  # they described the components before
+                delattr(self, stale)
         self.n_batches_ = getattr(self, "n_batches_", 0) + 1
         return self
 
@@ -350,7 +360,7 @@ class NMF(CallbackSupportMixin, Factorization):
         loss = sum(problem.loss.value(block, W[block.rows], H) for block in source.blocks())
         return -loss_times(loss / summary.total_weight, -power_of(source) * problem.loss.beta)
 
-    def memberships(self, X: Any) -> np.ndarray:
+    def memberships(self, X: Any, *, weights: Any = None) -> np.ndarray:
         """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).
 
         Returns
@@ -358,7 +368,7 @@ class NMF(CallbackSupportMixin, Factorization):
         ndarray of shape (n_samples, n_components)
         """
         check_is_fitted(self)
-        source = self._source(X, whom="memberships")
+        source = self._source(X, weights=weights, whom="memberships")
         self._check_data(source, "memberships")
         W = self._transform_source(source)
         return shares(W, self.components_)
@@ -397,18 +407,24 @@ class NMF(CallbackSupportMixin, Factorization):
             raise ValueError(f"rows and cols must have one length, got {len(rows)} and {len(cols)}")
         return predicted(self._transform_source(source), self.components_, rows, cols)
 
-    def certificate(self, X: Any, *, weights: Any = None) -> Certificate:
+    def certificate(self, X: Any, *, weights: Any = None, sample_weight: Any = None) -> Certificate:
         """Say what can be proved of this fit on X: see `nonneg.models.certificate.Certificate`.
 
         The SVD bound takes one pass and an eigendecomposition of the smaller Gram matrix.
         """
         check_is_fitted(self)
-        source = self._source(X, weights=weights, whom="certificate")
+        source = self._source(X, weights=weights, sample_weight=sample_weight, whom="certificate")
         summary = self._check_data(source, "certificate")
         problem = self._problem(source, summary)
         W, H = self._rows(problem, source), self._components_for(source)
+        problem.frozen = frozen_mask(self.frozen, len(H), H)
+        penalties = build_penalties(
+            self.penalty_W, self.penalty_H, shape=source.shape, k=len(H), weight=problem.total_weight,
+            beta=problem.loss.beta, unit=problem.unit, rows_weight=rows_weight(source), source_scale=source.scale,
+        )  # fmt: skip
+        problem.penalties = penalties or None
         with workers(len(source.bounds())) as pool:
-            kkt, loss = judge(problem, W, H, pool)
+            kkt, loss, _ = judge(problem, W, H, pool)
         gap = np.nan
         if problem.loss == BetaLoss(2) and not source.is_masked and source.row_weights is None:
             bound, size = svd_bound(source, len(H))

@@ -12,13 +12,22 @@ from typing import Any
 import numpy as np
 
 from ..data.threads import Workers
+from ..losses.beta import Stats
 from ..solvers.gram import GramStats, gram_stats
 from ..solvers.problem import Problem
 from ..solvers.rows import solve_rows
 
-__all__ = ["learn_batch"]
+__all__ = ["learn_batch", "statistics_of"]
 
 SWEEPS = 8
+
+
+def statistics_of(problem: Problem, W: np.ndarray, H: np.ndarray, stats: Stats) -> dict[str, np.ndarray]:
+    """What a fit leaves for `learn_batch` to go on from, given the halves of ∇_H at (W, H)."""
+    if problem.loss.beta == 2 and not problem.source.is_masked:
+        weights = problem.source.row_weights
+        return {"A": (W if weights is None else W * weights[:, None]).T @ W, "B": stats.negative}
+    return {"numerator": H ** (1 / problem.loss.exponent) * stats.negative, "denominator": stats.positive}
 
 
 def learn_batch(
@@ -53,7 +62,7 @@ def learn_batch(
     ):
         stats = found if stats is None else stats + found
     exponent = problem.loss.exponent
-    new = {"numerator": H ** (1 / exponent) * stats.negative, "denominator": stats.positive}
+    new = statistics_of(problem, W, H, stats)
     if past is not None:
         new = {name: forgetting * past[name].astype(H.dtype) + new[name] for name in new}
     seen = new["denominator"] > 0

@@ -106,7 +106,7 @@ class Alternating(Solver):
 
     def measure(self, problem: Problem, state: State, pool: Workers) -> tuple[float, float]:
         """KKT residual and data loss of the present factors."""
-        return judge(problem, state.W, state.H, pool)
+        return judge(problem, state.W, state.H, pool)[:2]
 
     def _side(self, source, V, fixed, pull, frozen, pool, column_weights=None) -> None:
         fixed.rows, fixed.columns, fixed.sums  # noqa: B018 - made once, before the threads ask for them

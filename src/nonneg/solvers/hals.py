@@ -53,7 +53,7 @@ class GramSolver(Solver):
         state.extra = {
             "push": state.H.copy(),
             "spare": state.W.copy(),
-            "scalars": np.array([self.momentum, 1.0, np.inf, 0.0]),
+            "scalars": np.array([self.momentum, 1.0, np.inf, 0.0, 0.0]),
         }
 
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
@@ -68,7 +68,7 @@ class GramSolver(Solver):
         return record
 
     def _try(self, problem: Problem, state: State, pool: Workers, *, plain: bool) -> Record | None:
-        momentum, ceiling, best, exact = state.extra["scalars"]
+        momentum, ceiling, best, exact, _ = state.extra["scalars"]
         start, spare = state.extra["push"], state.extra["spare"]
         stats, residual, moved = self._rows(problem, start, state.W, spare, pool)
         sums, squares = stats.sums, np.diag(stats.A).astype(np.float64)
@@ -81,7 +81,7 @@ class GramSolver(Solver):
             exact = 1.0
             if np.isfinite(best):
                 best = _exact_objective(problem, state.W, state.H, pool)
-            state.extra["scalars"][2:] = best, exact
+            state.extra["scalars"][2:4] = best, exact
         objective = _exact_objective(problem, spare, H, pool) if exact else objective + of_penalties
         change = relative_change(np.sqrt(moved), float(np.linalg.norm(spare)))
         kkt = (residual | of_columns).relative
@@ -95,7 +95,7 @@ class GramSolver(Solver):
         state.extra.update(
             push=push,
             spare=state.W,
-            scalars=np.array([min(ceiling, GROWTH * momentum), ceiling, objective, exact]),
+            scalars=np.array([min(ceiling, GROWTH * momentum), ceiling, objective, exact, 0.0]),
         )
         state.W, state.H = spare, H
         return Record(objective, kkt, change)

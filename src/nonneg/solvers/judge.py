@@ -13,8 +13,8 @@ from .quadratic import curvature, proximal_residual
 __all__ = ["judge"]
 
 
-def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tuple[float, float]:
-    """Return the KKT residual (see `nonneg.solvers.kkt`) and the loss, penalties not counted in the latter."""
+def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tuple[float, float, Stats]:
+    """Return the KKT residual (see `nonneg.solvers.kkt`), the loss without penalties, and the halves of ∇_H."""
     loss, penalties = problem.loss, problem.penalties
     d = balance(W, H, problem.unit, problem.source.row_weights)
     per = problem.unit**-loss.beta
@@ -43,7 +43,7 @@ def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tupl
     assert stats is not None
     if penalties and penalties.whole_by_choice:  # rows of W are coupled: judged by the running residual alone
         residual = Residual(0.0, residual.scale)
-    return (residual | _of_H(problem, W, H, stats, d, per)).relative, stats.loss
+    return (residual | _of_H(problem, W, H, stats, d, per)).relative, stats.loss, stats
 
 
 def _of_H(

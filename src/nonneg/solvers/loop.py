@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data.threads import Workers, workers
 from ..files import Checkpoint
+from ..losses.beta import Stats
 from .judge import judge
 from .problem import Problem
 from .progressive import head_start
@@ -74,20 +75,20 @@ def solve(
             )  # fmt: skip
             resumed = None
             final_H = state.H if problem.penalties else _one_size(problem, state.H)
-            final_W, kkt, loss = _final_pass(problem, state.W, final_H, row_tol, pool)
+            final_W, kkt, loss, stats = _final_pass(problem, state.W, final_H, row_tol, pool)
             if status != "converged" or kkt <= tol:
                 break
             # the exact residual is a little larger than the running one: aim a little lower
             limit *= 0.5
     if kkt <= tol:
         status = "converged"
-    return Solution(final_W, final_H, loss, kkt, status, done, history, problem.row_pull)
+    return Solution(final_W, final_H, loss, kkt, status, done, history, problem.row_pull, stats)
 
 
 def _final_pass(
     problem: Problem, W: np.ndarray, H: np.ndarray, row_tol: float, pool: Workers
-) -> tuple[np.ndarray, float, float]:
-    """W as `transform` would find it (unless the user's penalty couples its rows), KKT residual, data loss."""
+) -> tuple[np.ndarray, float, float, Stats]:
+    """W as `transform` would find it (unless the user's penalty couples rows), KKT residual, data loss, statistics."""
     penalties = problem.penalties
     if penalties:
         problem.row_pull = penalties.on_new_rows(W, H)
@@ -157,10 +158,13 @@ def iterate(
             return done, "converged"
         if still >= PATIENCE:
             return done, "stalled"
+    kept = state  # the factors between two iterations: what an interrupt leaves
     try:
         while done < max_iter:
-            most = max_iter - done if callback is None else 1
-            for record in solver.advance(problem, state, pool, most, tol):
+            most, kept = max_iter - done if callback is None else 1, _snapshot(state)
+            records = solver.advance(problem, state, pool, most, tol)
+            kept = state
+            for record in records:
                 done += 1
                 history.add(done, record.loss, record.kkt, record.change, clock.seconds())
             still = _still(history, resolution)
@@ -180,8 +184,14 @@ def iterate(
                 _save(checkpoint, done, state, history, tol)
     finally:
         if checkpoint is not None and done >= first:
-            _save(checkpoint, done, state, history, tol)
+            _save(checkpoint, done, kept, history, tol)
     return done, status
+
+
+def _snapshot(state: State) -> State:
+    """The state by reference, its scalars by value: solvers replace factors, and write into scalars and buffers."""
+    extra = {name: array.copy() if name == "scalars" else array for name, array in state.extra.items()}
+    return State(state.W, state.H, extra)
 
 
 def _still(history: History, resolution: float) -> int:

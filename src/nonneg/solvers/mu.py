@@ -30,7 +30,7 @@ class MU(Solver):
 
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
         """One update of W block by block, then of H from the sums."""
-        W, H, loss, penalties = state.W, state.H, problem.loss, problem.penalties
+        W, H, loss, penalties = state.W.copy(), state.H, problem.loss, problem.penalties
         d = balance(W, H, problem.unit, problem.source.row_weights)
         per = problem.unit**-loss.beta
         on_rows = cell_terms(penalties.on_W(W, H) if penalties else None)
@@ -57,7 +57,8 @@ class MU(Solver):
             residual, moved, sums = residual | of_rows, moved + distance, sums + of_block
         assert stats is not None
         objective = stats.loss + (penalties.value(W, H, sums[0], sums[1]) if penalties else 0.0)
-        state.H, of_H = _move_H(problem, H, stats, sums, d, per)
+        moved_H, of_H = _move_H(problem, H, stats, sums, d, per)
+        state.W, state.H = W, moved_H
         change = relative_change(np.sqrt(moved), float(np.linalg.norm(W)))
         return Record(objective, (residual | of_H).relative, change)
 

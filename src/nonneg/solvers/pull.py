@@ -154,7 +154,9 @@ class Penalties:
             h2 = np.einsum("ij,ij->i", H, H, dtype=np.float64)
             cells = self.H.linear * np.dot(sums, h1) + 0.5 * self.H.diagonal * np.dot(squares, h2)
             return float(cells / self.n)
-        return self.W.value(W) + self.H.value(H)
+        # constraints are met by construction, but for frozen rows, which nobody moves
+        pairs = ((self.W, W), (self.H, H))
+        return sum(p.value(V, own.factor) for own, V in pairs for p in own.penalties if not p.is_constraint)
 
 
 def build_penalties(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..exceptions import ConvergenceWarning
+from ..losses.beta import Stats
 from .pull import Pull
 
 __all__ = ["History", "Solution"]
@@ -55,6 +56,7 @@ class Solution:
     n_iter: int
     history: History = field(default_factory=History)
     row_pull: Pull | None = None
+    stats: Stats | None = None
 
     @property
     def converged(self) -> bool:
