@@ -82,6 +82,9 @@ def fit_model(
         Print one JSON object.
     """
     options: dict[str, Any] = dict(parse_option(text) for text in set_)
+    for name, flag in FLAGS.items():
+        if name in options:
+            raise CommandError(EXIT_USAGE, "usage", f"--set {name}=…: use {flag}.")
     own = {"max_iter": max_iter, "loss": _number(loss), "missing": missing}
     deep = {"profile": profile, "hidden": None if hidden is None else tuple(hidden), "max_epochs": epochs}
     for name, value in ((own if model == "ddnmf" else deep) | {}).items():
@@ -93,6 +96,8 @@ def fit_model(
             )
     chosen = {name: value for name, value in (own | deep).items() if value is not None} | options
     writable(out.parent)
+    if out.exists() and Path(data).exists() and out.samefile(data):
+        raise CommandError(EXIT_USAGE, "usage", f"--out: {out} is the data; give another file for the model.")
     if out.is_dir():
         raise CommandError(EXIT_RUNTIME, "runtime", f"--out: {out} is a folder; give the name of a file.")
     folder = out.with_name(out.name + ".checkpoint") if checkpoint is None else checkpoint
@@ -109,6 +114,9 @@ def fit_model(
     report = _report(estimator, model, out, seconds)
     print(json.dumps(report) if json_ else _sentence(report))
     return EXIT_STRICT if strict and not report["converged"] else 0
+
+
+FLAGS = {"n_components": "--n-components", "random_state": "--seed", "checkpoint": "--checkpoint"}
 
 
 def _number(loss: str | None) -> str | float | None:
