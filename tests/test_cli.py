@@ -193,6 +193,7 @@ USAGE = [
     (["reproduce", "ddnmf", "--set", "gain"], "--set"),
     (["reproduce", "ddnmf", "--threads", "0"], "--threads"),
     (["reproduce", "ddnmf", "--jobs", "0"], "--jobs"),
+    (["reproduce", "ddnmf", "--dataset", "digits", "mnist"], "--dataset"),
     (["reproduce", "ddnmf", "--colour"], "--colour"),
     (["reproduce", "nothing"], "nothing"),
     (["nothing"], "nothing"),
@@ -303,12 +304,13 @@ def test_missing_torch_names_the_extra(capsys, monkeypatch, tmp_path):
         assert one_line(err)
 
 
-def test_a_defect_keeps_its_traceback(monkeypatch):
+def test_a_defect_keeps_its_traceback(capsys, monkeypatch, tmp_path):
     from nonneg.cli import fit
 
     monkeypatch.setattr(fit, "_estimator", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        main(["fit", "dataset:digits", "--out", "m"])
+        main(["fit", "dataset:digits", "--out", str(tmp_path / "m"), "--json"])
+    assert json.loads(capsys.readouterr().out)["error"]["kind"] == "defect"
 
 
 # -- reproduce ------------------------------------------------------------------------------------------------
@@ -351,6 +353,21 @@ def test_reproduce_computes_only_what_is_asked_for(capsys, tmp_path):
     assert code == 0, err
     runs = [json.loads(path.read_text())["run"] for path in tmp_path.glob("runs/*")]
     assert sorted((run["method"], run["seed"]) for run in runs) == [("nmf", 3), ("nmf", 4), ("raw", 0)]
+
+
+def test_a_folder_keeps_the_other_data_set_in_its_tables(capsys, tmp_path):
+    """Made from the run files alone: neither data set has to be there for tables."""
+    (tmp_path / "runs").mkdir()
+    scores = [{"method": "raw", "epoch": None, "clustering": "kmeans", "metric": "ACC", "values": [0.5]}]
+    for name in ("mnist", "fashion-mnist"):
+        run_file = {"run": {"dataset": name, "method": "raw", "seed": 0}, "complete": True, "scores": scores}
+        run_file |= {"seconds": {"training": 0, "evaluation": 1}, "history": {}}
+        (tmp_path / "runs" / f"{name}-raw-seed0-x.json").write_text(json.dumps(run_file))
+    words = ["reproduce", "ddnmf", "--dataset", "fashion-mnist", "--out", tmp_path, "--render", "--json"]
+    code, out, err = run(capsys, *words)
+    assert code == 0, err
+    assert {"table1.md", "table2.md"} <= set(json.loads(out)["files"])
+    assert "Fashion-MNIST" in (tmp_path / "table2.md").read_text()
 
 
 # -- Ctrl-C ---------------------------------------------------------------------------------------------------

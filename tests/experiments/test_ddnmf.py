@@ -244,7 +244,7 @@ def test_a_training_that_diverges_is_a_result(small, tmp_path, monkeypatch):
 def test_a_damaged_run_file_is_named(small, tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "digits-x.json").write_text("{")
-    with pytest.raises(ValueError, match=r"digits-x.json is damaged .* delete it"):
+    with pytest.raises(CheckpointError, match=r"digits-x.json is damaged .* delete it"):
         assemble([small], tmp_path)
 
 

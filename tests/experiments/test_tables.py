@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from nonneg.experiments.tables import Selection, Table, by_epoch, by_noise, comparison, rows_of, write
+from nonneg.experiments.rows import Selection, rows_of
+from nonneg.experiments.tables import Table, by_epoch, by_noise, comparison, write
 
 CHOICE = Selection("mnist", (4,), None, 30)
 

@@ -77,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         expected = describe_error(error)
         if expected is None:  # a defect of the program: the traceback is what its authors need
+            if as_json:
+                _print_error(1, "defect", f"{type(error).__name__}: {error}")
             raise
         return _fail(*expected, as_json)
 
@@ -85,6 +87,10 @@ def _fail(code: int, kind: str, text: str, as_json: bool) -> int:
     line = " ".join(text.split())
     print(f"nonneg: {line}", file=sys.stderr)
     if as_json:
-        report: dict[str, Any] = {"error": {"kind": kind, "message": line, "exit_code": code}}
-        print(json.dumps(report))
+        _print_error(code, kind, line)
     return code
+
+
+def _print_error(code: int, kind: str, text: str) -> None:
+    report: dict[str, Any] = {"error": {"kind": kind, "message": text, "exit_code": code}}
+    print(json.dumps(report))

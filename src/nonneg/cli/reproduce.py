@@ -120,13 +120,18 @@ def reproduce_ddnmf(
     writable(folder)
     if jobs is not None and jobs < 1:
         raise CommandError(EXIT_USAGE, "usage", f"--jobs must be at least 1, got {jobs}.")
+    if "digits" in dataset and len(set(dataset)) > 1:
+        text = "--dataset: digits stand in for MNIST, in Table 1: give them a folder of their own."
+        raise CommandError(EXIT_USAGE, "usage", text)
     small = set(dataset) == {"digits"}
     jobs = jobs or (min(4, len(os.sched_getaffinity(0))) if small and hasattr(os, "sched_getaffinity") else 1)
     if threads is None and (small or jobs > 1):
         threads = 1  # layers of a hundred units are faster on one, and several jobs share the cores
     limit(threads)
-    studies = [_study(name, given, clusterings, set_) for name in dataset]
-    return _run(studies, folder, 0 if render else jobs, threads or 1, json_)
+    studies = [_study(name, given, clusterings, set_) for name in dict.fromkeys(dataset)]
+    # what the folder has of the other set stays in the tables and figures of both
+    others = [_study(name, given, clusterings, set_) for name in _others(folder, dataset)]
+    return _run(studies, others, folder, 0 if render else jobs, threads or 1, json_)
 
 
 def _study(
@@ -154,14 +159,25 @@ def _study(
     return study
 
 
-def _run(studies: Sequence[Any], folder: Path, jobs: int, threads: int, as_json: bool) -> int:
+def _others(folder: Path, dataset: Sequence[str]) -> list[str]:
+    """Return the large data sets that a folder has runs of, beside those asked for."""
+    if "digits" in dataset:
+        return []
+    found = [name for name in ("mnist", "fashion-mnist") if any((folder / "runs").glob(f"{name}-*.json"))]
+    return [name for name in found if name not in dataset]
+
+
+def _run(
+    studies: Sequence[Any], others: Sequence[Any], folder: Path, jobs: int, threads: int, as_json: bool
+) -> int:
     from nonneg.experiments.ddnmf import compute
     from nonneg.experiments.report import assemble
 
     if jobs:
         for study in studies:
             compute(study, folder, jobs=jobs, threads=threads)
-    result = assemble(studies, folder)
+    order = ("digits", "mnist", "fashion-mnist")
+    result = assemble(sorted([*studies, *others], key=lambda study: order.index(study.dataset)), folder)
     if as_json:
         print(json.dumps({"out": str(folder), "files": result.files, "rows": result.rows}))
     else:

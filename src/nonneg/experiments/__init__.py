@@ -1,8 +1,9 @@
-"""Studies that anybody can run again: one module a study, and what they share.
+"""Studies that anybody can run again: what they share, and the study of the DDNMF paper.
 
-``record`` keeps one small JSON file a run, ``evaluate`` turns codes into scores, ``methods`` trains, ``tables`` and
-``figures`` are functions of the run files, ``ddnmf`` is the study of the DDNMF paper. A study is resumable run by run:
-what is on disk is not computed again, and tables can be drawn from whatever is there.
+``record`` keeps one small JSON file a run, ``methods`` trains, ``evaluate`` turns codes into scores, ``pool`` computes
+several runs at a time; ``rows``, ``tables``, ``figures`` and ``report`` are functions of the run files; ``study`` and
+``ddnmf`` say what is run. A study is resumable run by run: what is on disk is not computed again, and tables can be
+drawn from whatever is there.
 """
 
 from __future__ import annotations

@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nonneg import plots
-from nonneg.experiments import tables
 from nonneg.experiments.images import images_of
-from nonneg.experiments.tables import METRICS, method_label, selection
+from nonneg.experiments.rows import CLUSTERING_NAMES, METRICS, fits, method_label, rows_of, selection
 from nonneg.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from nonneg.experiments.ddnmf import Study
+    from nonneg.experiments.study import Study
 
 __all__ = ["draw_all"]
 
@@ -61,7 +60,7 @@ def _finished(study: Study, records: list[dict[str, Any]], methods: Sequence[str
     best: dict[str, dict[str, Any]] = {}
     for record in records:
         run = record["run"]
-        usable = record["complete"] and not record.get("failed") and tables.fits(run, wanted)
+        usable = record["complete"] and not record.get("failed") and fits(run, wanted)
         if not usable or run["method"] not in methods or run.get("epochs", 0) > study.epochs:
             continue
         key = method_label(run["method"], run)
@@ -111,7 +110,7 @@ def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Figure | 
     lines = []
     for study in studies:
         wanted = selection(study, noise=True)
-        rows = tables.rows_of(records, wanted)
+        rows = rows_of(records, wanted)
         clustering = next((name for name in FIGURE_3 if any(row["clustering"] == name for row in rows)), None)
         if clustering is not None:
             lines.append((study, clustering, [row for row in rows if row["clustering"] == clustering]))
@@ -128,7 +127,7 @@ def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Figure | 
                 mean = [np.nan if row is None else row["mean"] for row in found]
                 sd = [np.nan if row is None else row["sd"] or 0.0 for row in found]
                 curves[method] = (mean, sd)
-            title = f"{study.dataset}, {tables.CLUSTERING_NAMES[clustering]}"
+            title = f"{study.dataset}, {CLUSTERING_NAMES[clustering]}"
             plots.metric_curves(
                 levels, curves, metric=metric, x_label=f"{study.noise} noise level", title=title,
                 legend=axes is axes_line[0], axes=axes,

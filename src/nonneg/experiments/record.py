@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from nonneg.exceptions import CheckpointError
 from nonneg.files import atomic_write
 
 __all__ = ["Run", "RunFile", "environment", "load_all", "write_json"]
@@ -136,13 +137,15 @@ def read_json(path: Path) -> Any:
 
     Raises
     ------
-    ValueError
+    CheckpointError
         Naming the file, when it is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it, and its run is computed again") from error
+        raise CheckpointError(
+            f"{path} is damaged ({error}): delete it, and its run is computed again"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from nonneg.experiments import tables
 from nonneg.experiments.record import environment, load_all, write_json
-from nonneg.experiments.tables import Table, selection
+from nonneg.experiments.rows import rows_of, selection
+from nonneg.experiments.tables import Table
 
 if TYPE_CHECKING:
-    from nonneg.experiments.ddnmf import Study
+    from nonneg.experiments.study import Study
 
 __all__ = ["Result", "assemble"]
 
@@ -71,7 +72,7 @@ def assemble(studies: Sequence[Study], out: Path, *, draw: bool = True) -> Resul
 
 
 def _clean(study: Study, records: list[dict[str, Any]]) -> Table | None:
-    rows = tables.rows_of(records, selection(study))
+    rows = rows_of(records, selection(study))
     if not rows:
         return None
     name = TABLE_OF[study.dataset]
@@ -94,10 +95,7 @@ def _epochs(study: Study, records: list[dict[str, Any]]) -> Table | None:
         {row["epoch"] for r in records for row in r["scores"] if row["epoch"] and "noise" not in r["run"]}
     )
     rows = [
-        row
-        for epoch in epochs
-        for row in tables.rows_of(records, selection(study, epoch=epoch))
-        if row["epoch"]
+        row for epoch in epochs for row in rows_of(records, selection(study, epoch=epoch)) if row["epoch"]
     ]
     if len({row["epoch"] for row in rows}) < 2:
         return None
@@ -108,7 +106,7 @@ def _epochs(study: Study, records: list[dict[str, Any]]) -> Table | None:
 def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Table | None:
     texts, rows, captions = [], [], []
     for study in studies:
-        found = tables.rows_of(records, selection(study, noise=True))
+        found = rows_of(records, selection(study, noise=True))
         if not found:
             continue
         rows += found
