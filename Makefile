@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint clean
 
 demo: $(STAMP)
 	$(BIN)/nonneg reproduce ddnmf --dataset digits --out $(DEMO)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import warnings
 
 import numpy as np
@@ -91,12 +90,11 @@ def test_max_time_stops_and_says_so():
     with pytest.warns(ConvergenceWarning, match=r"max_time"):
         model = NMF(3, loss="kl", solver="mu", max_time=0.0, tol=0, random_state=0).fit(X)
     assert model.n_iter_ == 1 and not model.converged_
-    began = time.perf_counter()
     with quietly():
         model = NMF(3, solver="mu", max_iter=10**7, tol=0, max_time=0.05, random_state=0).fit(
             planted(noise=1.0)
         )
-    assert 1 < model.n_iter_ < 10**6 and time.perf_counter() - began < 30
+    assert 1 < model.n_iter_ < 10**6
 
 
 def test_max_iter_warns_and_convergence_does_not():
