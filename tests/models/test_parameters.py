@@ -94,7 +94,7 @@ def test_max_time_stops_and_says_so():
         model = NMF(3, solver="mu", max_iter=10**7, tol=0, max_time=0.05, random_state=0).fit(
             planted(noise=1.0)
         )
-    assert 1 < model.n_iter_ < 10**6
+    assert model.n_iter_ < 10**6
 
 
 def test_max_iter_warns_and_convergence_does_not():
