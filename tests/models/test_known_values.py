@@ -13,6 +13,11 @@ from matrix_cases import fitted, planted, relative
 IRIS = load_iris().data
 
 
+def directions(H):
+    """Rows of length 1: a fit gives its components one size at the end."""
+    return H / np.linalg.norm(H, axis=1)[:, None]
+
+
 def residual(model, X, W=None):
     W = model.transform(X) if W is None else W
     return ref.relative_residual(X, W, model.components_)
@@ -92,9 +97,7 @@ def test_planted_separable_parts_are_recovered():
     W = np.concatenate([np.eye(4), rng.dirichlet(np.ones(4), 200)])
     for data in (W @ H, sp.csr_array(W @ H)):
         model = fitted(data, 4, init="separable", tol=1e-8, max_iter=2000)
-        found = model.components_ / np.linalg.norm(model.components_, axis=1)[:, None]
-        wanted = H / np.linalg.norm(H, axis=1)[:, None]
-        assert ((found @ wanted.T).max(axis=0) > 1 - 1e-6).all()
+        assert ((directions(model.components_) @ directions(H).T).max(axis=0) > 1 - 1e-6).all()
 
 
 def test_one_multiplicative_step_is_the_oracles():
@@ -103,7 +106,7 @@ def test_one_multiplicative_step_is_the_oracles():
         W0, H0 = ref.start(X, 3)
         model = fitted(X, loss=beta, solver="mu", max_iter=1, tol=0, fit={"W_init": W0, "H_init": H0})
         W1, H1 = ref.mu_step(X, W0, H0, beta)
-        assert relative(model.components_, H1) < 1e-10
+        assert relative(directions(model.components_), directions(H1)) < 1e-10
         assert model.history_["loss"][0] == pytest.approx(ref.loss(X, W1, H0, beta), rel=1e-10)
 
 
@@ -117,4 +120,5 @@ def test_one_sweep_of_hals_is_the_oracles(masked, monkeypatch):
     weights = np.random.default_rng(1).random(X.shape) if masked else None
     given = {"W_init": W0, "H_init": H0, "weights": weights}
     model = fitted(X, solver="hals", max_iter=1, tol=0, fit=given)
-    assert relative(model.components_, ref.hals_step(X, W0, H0, weights)[1]) < 1e-9
+    wanted = ref.hals_step(X, W0, H0, weights)[1]
+    assert relative(directions(model.components_), directions(wanted)) < 1e-9

@@ -34,7 +34,9 @@ def solve_rows(
     W : ndarray of shape (n, k)
     """
     fixed, pull = Fixed(rows=H), problem.row_pull
-    fixed.columns, fixed.gram, fixed.sums  # noqa: B018 - made once, before the threads ask for them
+    fixed.columns, fixed.sums  # noqa: B018 - made once, before the threads ask for them
+    if problem.loss.beta == 2:
+        fixed.gram  # noqa: B018
     W = np.empty((problem.source.shape[0], H.shape[0]), H.dtype)
 
     def work(cut: tuple[int, int]) -> None:
