@@ -114,7 +114,7 @@ def test_explicit_zeros_and_long_indices_in_csr(loss):
     A = sp.csr_array(np.array([[1.0, 2, 0, 4], [3, 0, 5, 6], [0, 7, 8, 9], [1, 1, 1, 1]]))
     A.data[[1, 4]] = 0
     A.indices, A.indptr = A.indices.astype(np.int64), A.indptr.astype(np.int64)
-    model, W = finite(A, 2, loss=loss)
+    model, _ = finite(A, 2, loss=loss)
     cleaned = sp.csr_array(A.toarray())
     assert relative(finite(cleaned, 2, loss=loss)[0].components_, model.components_) < 1e-6
     finite(sp.csr_array((5, 3)), 2, loss=loss)
