@@ -28,7 +28,7 @@ class ArraySource(Source):
     def columns(self) -> ArraySource:
         """Xᵀ as a view."""
         turned = ArraySource(self.X.T, weights=None if self.weights is None else self.weights.T)
-        turned.scale, turned.nan_is_missing = self.scale, self.nan_is_missing
+        turned.scale, turned.nan_is_missing, turned.floor = self.scale, self.nan_is_missing, self.floor
         return turned
 
 
@@ -86,5 +86,5 @@ class SparseSource(Source):
         """Xᵀ as CSR."""
         X, weights = self._turned
         turned = SparseSource(X, weights=weights)
-        turned.scale, turned.nan_is_missing = self.scale, self.nan_is_missing
+        turned.scale, turned.nan_is_missing, turned.floor = self.scale, self.nan_is_missing, self.floor
         return turned

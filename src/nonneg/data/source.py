@@ -70,6 +70,7 @@ class Source(ABC):
     row_weights: np.ndarray | None = None
     scale: float = 1.0
     nan_is_missing: bool = False
+    floor: float = 0.0  # smaller cells are handed out as 0
 
     @property
     def float_dtype(self) -> np.dtype:
@@ -138,6 +139,8 @@ class Source(ABC):
         """Rows ``start:stop`` with their weights."""
         rows = slice(start, stop)
         X = self.read(start, stop)
+        if self.floor:
+            X = _floored(X, self.floor)
         weights = self._read_weights(rows)
         row_weights = None if self.row_weights is None else self.row_weights[rows]
         if self.nan_is_missing:
@@ -160,6 +163,16 @@ class Source(ABC):
                 low, high, totals = min(low, found[0]), max(high, found[1]), totals + found[2]
         total, squares, weight, zero_rows = map(float, totals)
         return Summary(low, high, total, squares, weight, int(zero_rows))
+
+
+def _floored(X: Any, floor: float) -> Any:
+    values = X.data if sp.issparse(X) else X
+    with np.errstate(invalid="ignore"):
+        small = (values > 0) & (values < floor)
+    if not small.any():
+        return X
+    data = np.where(small, values.dtype.type(0), values)
+    return sp.csr_array((data, X.indices, X.indptr), shape=X.shape) if sp.issparse(X) else data
 
 
 def _mask_nan(X: Any, weights: np.ndarray | None) -> tuple[Any, np.ndarray | None]:

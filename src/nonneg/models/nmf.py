@@ -42,7 +42,7 @@ from .inputs import (
 )
 from .online import learn_batch, statistics_of
 from .parameters import MATRIX_PARAMETERS
-from .units import exponent_of, loss_times, power_of, rescaled, taken_back, times
+from .units import exponent_of, loss_times, power_of, rescaled, set_floor, taken_back, times
 
 __all__ = ["NMF"]
 
@@ -168,6 +168,7 @@ class NMF(CallbackSupportMixin, Factorization):
         loss = as_loss(self.loss)
         check_positive(loss, summary, source)
         source.scale, summary = rescaled(source, summary)
+        set_floor(source, summary, loss.beta)
         k = int(self.n_components)
         frozen = frozen_mask(self.frozen, k, H_init)
         unit = summary.mean or 1.0
@@ -337,6 +338,7 @@ class NMF(CallbackSupportMixin, Factorization):
     def _problem(self, source: Source, summary: Summary) -> Problem:
         loss = as_loss(self.loss)
         source.scale, summary = rescaled(source, summary)
+        set_floor(source, summary, loss.beta)
         frozen = np.zeros(self.n_components_, bool)
         problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, summary.squares, frozen)
         if self._row_pull is not None:

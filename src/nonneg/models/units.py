@@ -34,6 +34,16 @@ def rescaled(source: Source, summary: Summary) -> tuple[float, Summary]:
     return source.scale, source.summary()
 
 
+def set_floor(source: Source, summary: Summary, beta: float) -> None:
+    """For KL, cells that lie below what the precision can tell from 0 beside the largest one count as 0.
+
+    They cost less than rounding, while x / y of them against the others' scale overflows.
+    """
+    if beta == 1:
+        eps = float(np.finfo(source.float_dtype).eps)
+        source.floor = float(summary.maximum) * eps ** (3 if source.float_dtype == np.float32 else 2)
+
+
 def power_of(source: Source) -> int:
     """Power of two by which a source multiplies X."""
     return int(np.frexp(source.scale)[1]) - 1
