@@ -30,7 +30,7 @@ from nonneg.penalties.base import (
 from nonneg.penalties.combine import Combined, as_penalties, combine, factor_to_normalise
 from nonneg.penalties.graph import GraphLaplacian, Smoothness
 from nonneg.penalties.norms import L1, L2, ElasticNet, Group
-from nonneg.penalties.sets import Box, HoyerSparsity, NormalisedCone, Simplex, UnitNorm
+from nonneg.penalties.sets import Box, HoyerSparsity, Simplex, UnitNorm
 from nonneg.penalties.volume import MinimumVolume, Orthogonality
 
 __all__ = [
@@ -44,7 +44,6 @@ __all__ = [
     "Group",
     "HoyerSparsity",
     "MinimumVolume",
-    "NormalisedCone",
     "Orthogonality",
     "Penalty",
     "ProxPenalty",

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..penalties import Combined, NormalisedCone, UnitNorm, combine, factor_to_normalise
+from ..penalties import Combined, UnitNorm, combine, factor_to_normalise
+from ..penalties.sets import NormalisedCone
 
 __all__ = ["Penalties", "Pull", "build_penalties"]
 
