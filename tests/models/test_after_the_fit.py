@@ -1,0 +1,162 @@
+"""What a fitted NMF offers: certificates, filled cells, shares, streams, callbacks."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from matrix_cases import planted, quietly
+from nonneg import NMF
+from nonneg.exceptions import IncompatibleError
+from nonneg.models.certificate import duplicate_components, svd_bound
+from nonneg.penalties import L1, L2
+
+X = planted(n=60, m=12)
+
+
+def fitted(data=X, k=3, **parameters):
+    with quietly():
+        return NMF(k, random_state=0, max_iter=2000, **parameters).fit(data)
+
+
+@pytest.mark.parametrize("given", [{}, {"penalty_W": L1(1e-3)}, {"penalty_H": L2(1e-2)}, {"loss": "kl"}])
+def test_certificate_judges_the_problem_that_was_fitted(given):
+    model = fitted(**given)
+    assert model.certificate(X).kkt_residual == pytest.approx(model.kkt_residual_, rel=1e-6, abs=1e-12)
+
+
+def test_certificate_with_frozen_parts_and_sample_weight():
+    H = np.random.default_rng(0).random((3, 12))
+    with quietly():
+        model = NMF(3, frozen=[0], random_state=0, max_iter=2000).fit(X, H_init=H)
+    assert model.certificate(X).kkt_residual == pytest.approx(model.kkt_residual_, rel=1e-6)
+    weights = np.random.default_rng(1).random(60)
+    with quietly():
+        model = NMF(3, random_state=0, max_iter=2000).fit(X, sample_weight=weights)
+    found = model.certificate(X, sample_weight=weights)
+    assert found.kkt_residual == pytest.approx(model.kkt_residual_, rel=1e-6) and np.isnan(found.svd_gap)
+
+
+@pytest.mark.parametrize("data", [X, X.T.copy(), sp.csr_array(X)], ids=["tall", "wide", "csr"])
+def test_svd_bound_is_numpys(data):
+    from nonneg.data import as_source
+
+    dense = data.toarray() if sp.issparse(data) else data
+    values = np.linalg.svd(dense, compute_uv=False)
+    bound, size = svd_bound(as_source(data), 3)
+    assert bound == pytest.approx(np.sqrt((values[3:] ** 2).sum()), rel=1e-6)
+    assert size == pytest.approx(np.linalg.norm(dense))
+
+
+def test_rank_one_attains_the_svd_bound():
+    found = fitted(k=1, tol=1e-8).certificate(X)
+    assert (
+        abs(found.svd_gap) < 1e-8 and found.dead == [] and found.duplicates == [] and np.isnan(found.spread)
+    )
+    assert fitted(n_init=3).certificate(X).spread >= 0
+
+
+def test_duplicates_are_named():
+    H = np.random.default_rng(0).random((3, 8))
+    H[2] = 2 * H[0]
+    assert duplicate_components(H) == [(0, 2)]
+
+
+def test_impute_fills_missing_cells_and_keeps_the_others():
+    low_rank = planted(n=60, m=12, noise=0.0) if "noise" in planted.__code__.co_varnames else X
+    holes = low_rank.copy()
+    hidden = np.random.default_rng(0).random(holes.shape) < 0.1
+    holes[hidden] = np.nan
+    model = fitted(holes, missing="ignore", tol=1e-7)
+    filled = model.impute(holes)
+    assert np.array_equal(filled[~hidden], low_rank[~hidden])
+    assert np.linalg.norm(filled[hidden] - low_rank[hidden]) < 0.1 * np.linalg.norm(low_rank[hidden])
+    rows, cols = np.nonzero(hidden)
+    assert np.allclose(model.predict_cells(holes, rows, cols), filled[hidden], rtol=1e-12)
+    with pytest.raises(ValueError, match="cols must lie between"):
+        model.predict_cells(holes, [0], [12])
+
+
+def test_memberships_sum_to_one_whatever_the_units_of_the_parts():
+    model = fitted()
+    shares = model.memberships(np.vstack([X, np.zeros(12)]))
+    assert np.allclose(shares.sum(axis=1), 1) and np.allclose(shares[-1], 1 / 3)
+    assert np.array_equal(model.labels_, shares[:-1].argmax(axis=1))
+    assert np.allclose(fitted(X * 8).memberships(X * 8), shares[:-1])
+    assert [len(part) for part in model.top_features(2)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_partial_fit_learns_a_stream(loss):
+    data = planted(n=400, m=12) + 0.01
+    with quietly():
+        whole = NMF(3, loss=loss, random_state=0, max_iter=500).fit(data)
+        stream = NMF(3, loss=loss, random_state=0, max_iter=500)
+        for _ in range(3):
+            for batch in np.array_split(data, 8):
+                stream.partial_fit(batch)
+    assert stream.n_batches_ == 24
+    assert stream.score(data) > 1.3 * whole.score(data)  # scores are negative losses
+    assert not hasattr(stream, "kkt_residual_")
+
+
+def test_partial_fit_goes_on_from_a_fit_and_keeps_frozen_rows():
+    model = fitted()
+    before = model.score(X)
+    assert model.partial_fit(X[:2]).score(X) > before * 1.01
+    H = np.random.default_rng(0).random((3, 12))
+    with quietly():
+        frozen = NMF(3, frozen=[1], random_state=0).fit(X, H_init=H).partial_fit(X[:9])
+    assert np.array_equal(frozen.components_[1], H[1]) and not np.array_equal(frozen.components_[0], H[0])
+    with pytest.raises(IncompatibleError, match="partial_fit takes no penalties"):
+        NMF(3, penalty_H=L1(1e-3)).partial_fit(X)
+    with pytest.raises(ValueError, match="forgetting"):
+        model.partial_fit(X, forgetting=0.0)
+
+
+def test_a_failed_fit_leaves_the_model_as_it_was():
+    model = fitted()
+    bad = np.full((5, 4), np.nan)
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit(bad)
+    assert model.n_features_in_ == 12 and model.transform(X).shape == (60, 3)
+
+
+def test_overlapping_fits_give_the_threads_back():
+    from nonneg.data.threads import _controller, workers
+
+    before = [library.get_num_threads() for library in _controller().lib_controllers]
+    first, second = workers(4), workers(4)
+    first.__enter__()
+    pool = second.__enter__()
+    assert pool.threads == min(4, max(before, default=1))
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert [library.get_num_threads() for library in _controller().lib_controllers] == before
+
+
+def test_callbacks_see_every_iteration_and_may_stop():
+    callback = pytest.importorskip("sklearn.callback")
+    del callback
+
+    class Stop:
+        seen = []
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context, **kwargs):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, metadata=None, fitted_estimator=None, **kwargs):
+            if metadata is None:
+                return False
+            self.seen.append((metadata["iteration"], fitted_estimator.transform(X[:2]).shape))
+            return metadata["iteration"] >= 3
+
+    model = NMF(3, random_state=0, tol=0).set_callbacks(Stop())
+    with quietly():
+        model.fit(X)
+    assert Stop.seen == [(1, (2, 3)), (2, (2, 3)), (3, (2, 3))] and model.n_iter_ == 3
