@@ -64,10 +64,13 @@ class NMF(CallbackSupportMixin, Factorization):
     loss : {"frobenius", "kl", "itakura-saito"}, float or loss object, default="frobenius"
         ½‖X − WH‖², the Kullback–Leibler divergence of counts, that of power spectra, or the β-divergence for a
         number β.
-    solver : {"auto", "hals", "mu"}, default="auto"
+    solver : {"auto", "hals", "scd", "mu", "anls", "als"}, default="auto"
         `nonneg.solvers.select` documents the choice.
     init : {"auto", "random", "nndsvd", "nndsvda", "separable"}, default="auto"
         Where H starts; ``fit(H_init=…)`` overrides it.
+    penalty_W, penalty_H : None, float, penalty or list of these, default=None
+        A float is the strength of L2. Strengths multiply sums over the factor, beside the loss divided by the number
+        of observed cells, in units in which the mean cell of X is 1; see `nonneg.penalties`.
     n_init : int, default=1
         Number of starts (the first one as ``init`` says, the others random); the lowest loss is kept.
     missing : {"error", "ignore", "unstored"}, default="error"
