@@ -27,6 +27,7 @@ from nonneg.deep.settings import (
 from nonneg.deep.train import EpochRecord, train
 from nonneg.files import Checkpoint, fingerprint
 from nonneg.models.base import Factorization
+from nonneg.models.inputs import arrays_of
 
 __all__ = ["DeepFactorization"]
 
@@ -130,9 +131,7 @@ class DeepFactorization(Factorization):
         counted = {name: value for name, value in values.items() if name not in ignored}
         data: list[Any] = [source.shape, str(source.dtype)]
         if folder is not None:
-            data += [part for block in source.blocks() for part in plain_parts(block.X)]
-        if source.row_weights is not None:
-            data.append(source.row_weights)
+            data += [array for block in source.blocks() for array in arrays_of(block)]
         if state is None and folder is not None:
             seed = int(fingerprint(type(self).__name__, counted, *data)[:7], 16)
         else:
@@ -303,8 +302,3 @@ def initial_generators(seed: int, count: int) -> Iterator[torch.Generator]:
     """Yield generators of initial weights: the first network's do not depend on what comes after it."""
     for number in range(count):
         yield torch.Generator().manual_seed(seed * 16 + number)
-
-
-def plain_parts(X: Any) -> list[np.ndarray]:
-    """The arrays a block's X is made of: what a fingerprint of the data sees."""
-    return [X] if isinstance(X, np.ndarray) else [X.data, X.indices, X.indptr]
