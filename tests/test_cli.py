@@ -131,6 +131,16 @@ def test_every_kind_of_file_gives_the_same_model(capsys, matrix, tmp_path, kind)
     assert reports[0]["reconstruction_err"] == pytest.approx(reports[1]["reconstruction_err"], rel=0.01)
 
 
+def test_names_of_a_table_reach_the_model_and_its_index_does_not(capsys, matrix, tmp_path):
+    import pandas as pd
+
+    names = [f"colour {i}" for i in range(12)]
+    pd.DataFrame(matrix[0], columns=names).to_csv(tmp_path / "X.csv")
+    code, _, err = run(capsys, "fit", tmp_path / "X.csv", "--n-components", 3, "--out", tmp_path / "m")
+    assert code == 0, err
+    assert nonneg.load(tmp_path / "m").feature_names_in_.tolist() == names
+
+
 def test_fit_ddnmf_on_a_data_set(capsys, tmp_path):
     words = ["--model", "ddnmf", "--epochs", 1, "--hidden", 16, 8, "--n-components", 4, "--set", "gain=2"]
     code, out, err = run(capsys, "fit", "dataset:digits:test", *words, "--out", tmp_path / "m", "--json")

@@ -164,8 +164,9 @@ def _flagged(text: str) -> str:
 
 
 def _read(data: str, missing: str) -> Any:
-    """Return the data as the library's source, or raise with exit code 3."""
+    """Return the data as the file holds them (with names, if it has any), or raise with exit code 3."""
     from nonneg.data import as_source
+    from nonneg.data.paths import open_path
     from nonneg.datasets import load
     from nonneg.exceptions import MissingExtraError
 
@@ -183,7 +184,9 @@ def _read(data: str, missing: str) -> Any:
     if path.suffix == ".npz" and not zipfile.is_zipfile(path):
         raise CommandError(EXIT_DATA, "data", f"DATA: {path} is no whole .npz file; check or replace it.")
     try:
-        return as_source(path, missing=missing)
+        X = open_path(path)
+        as_source(X, missing=missing)
+        return X
     except MissingExtraError:
         raise
     except ImportError as error:

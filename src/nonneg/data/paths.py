@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..exceptions import MissingExtraError
+from .table import read_table
 
 __all__ = ["open_path"]
 
@@ -22,8 +22,8 @@ def open_path(path: str | os.PathLike[str], name: str = "X") -> Any:
     Parameters
     ----------
     path : path
-        ``.npy`` is mapped; ``.npz`` is a scipy.sparse matrix or one array; ``.csv`` and ``.tsv`` have names in
-        their first line if it does not consist of numbers; ``.mtx`` is Matrix Market.
+        ``.npy`` is mapped; ``.npz`` is a scipy.sparse matrix or one array; ``.csv`` and ``.tsv`` may name columns
+        and rows (see `nonneg.data.table.read_table`); ``.mtx`` is Matrix Market.
     name : str
         What messages call the argument.
 
@@ -65,27 +65,6 @@ def _npz(path: Path) -> Any:
         return content[content.files[0]]
 
 
-def _table(path: Path) -> Any:
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingExtraError("pandas", "data", f"reading {path.suffix}") from error
-
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    with open(path, encoding="utf-8") as file:
-        first = file.readline()
-    has_names = not all(_is_number(cell.strip().strip('"')) for cell in first.split(separator))
-    return pd.read_csv(path, sep=separator, header=0 if has_names else None)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return not text  # an empty cell is a missing number
-    return True
-
-
 def _mtx(path: Path) -> Any:
     from scipy.io import mmread
 
@@ -98,7 +77,7 @@ def _mtx(path: Path) -> Any:
 _READERS: dict[str, Callable[[Path], Any]] = {
     ".npy": _npy,
     ".npz": _npz,
-    ".csv": _table,
-    ".tsv": _table,
+    ".csv": read_table,
+    ".tsv": read_table,
     ".mtx": _mtx,
 }

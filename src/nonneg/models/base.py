@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import Source, Summary, as_source
 from ..data.as_source import check_cells
+from ..data.paths import open_path
 
 __all__ = ["Factorization", "check_n_components"]
 
@@ -200,13 +201,13 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             raise ValueError(
                 f"{type(self).__name__}.{whom} takes no cell weights; impute missing cells first"
             )
+        if isinstance(X, (str, os.PathLike)):
+            X = open_path(X)  # a table has names
         source = as_source(
             X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error")
         )
-        if hasattr(X, "shape") or (hasattr(X, "__len__") and not isinstance(X, str)):
+        if hasattr(X, "shape") or hasattr(X, "__len__"):
             validate_data(self, X, reset=reset, skip_check_array=True)
-        elif reset and hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_  # a path has no names: those of an earlier fit are not its own
         if reset:
             self.n_features_in_ = source.shape[1]
         elif source.shape[1] != self.n_features_in_:

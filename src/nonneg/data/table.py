@@ -1,0 +1,160 @@
+"""Tables as text (.csv, .tsv): numbers, with or without names of columns and of rows.
+
+pandas reads the numbers. What it does not decide is decided here from the cells: whether the first line holds names,
+and whether the first column holds names of rows. Lines of unequal length are refused: pandas would fill or shift them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import MissingExtraError
+
+__all__ = ["read_table"]
+
+MISSING = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "<NA>",
+    "NULL",
+    "null",
+    "None",
+)  # numbers that are missing, for pandas too
+UNNAMED = (
+    "",
+    "Unnamed: 0",
+)  # how `DataFrame.to_csv` heads the index, and what reading and writing it again makes of it
+
+
+def read_table(path: Path) -> Any:
+    """Return a DataFrame of numbers.
+
+    The first line holds names if a cell of it is text, if its cells are quoted and those of the second line are not,
+    or if its numbers are evenly spaced (0, 1, 2, … or an axis) and those of the second line are not. The first column
+    holds names of rows, and no data, if it has no name: an empty one, or none at all (one name less than columns).
+
+    Raises
+    ------
+    MissingExtraError
+        Without pandas.
+    ValueError
+        For an empty file, lines of unequal length and columns of text.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("pandas", "data", f"reading {path.suffix}") from error
+
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    first, rows = _shape(path, separator)
+    named = _has_names(first, rows, path, separator)
+    indexed = named and bool(rows) and (first[0] in UNNAMED or len(rows[0]) == len(first) + 1)
+    frame = pd.read_csv(
+        path,
+        sep=separator,
+        header=0 if named else None,
+        index_col=0
+        if indexed and len(rows[0]) == len(first)
+        else None,  # one name less: pandas takes the index itself
+        encoding="utf-8-sig",
+        float_precision="round_trip",
+        low_memory=False,
+    )
+    _refuse_text(frame)
+    if list(frame.columns) == [str(j) for j in range(frame.shape[1])]:
+        frame.columns = pd.RangeIndex(frame.shape[1])  # pandas' own numbers are no names
+    return frame
+
+
+def _lines(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The cells of every line that is not blank, with its number."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=separator)
+        try:
+            for cells in reader:
+                if cells and not (len(cells) == 1 and not cells[0].strip()):
+                    yield reader.line_num, cells
+        except csv.Error as error:
+            raise ValueError(f"line {reader.line_num}: {error}") from error
+
+
+def _shape(path: Path, separator: str) -> tuple[list[str], list[list[str]]]:
+    """The first line's cells and those of the next two; raises where lines differ in length."""
+    first: list[str] = []
+    rows: list[list[str]] = []
+    width = 0
+    for number, cells in _lines(path, separator):
+        if not first:
+            first = [cell.strip() for cell in cells]
+            continue
+        if not rows:
+            width = len(cells)
+            if width not in (len(first), len(first) + 1):
+                width = len(first)
+        if len(cells) != width:
+            raise ValueError(f"line {number} has {len(cells)} cells, the lines before it {width}")
+        if len(rows) < 2:
+            rows.append([cell.strip() for cell in cells])
+    if not first:
+        raise ValueError("it is empty")
+    if rows and width > len(first) and all(map(_is_number, first)):
+        raise ValueError(f"the second line has {width} cells, the first {len(first)}")
+    return first, rows
+
+
+def _has_names(first: list[str], rows: Sequence[list[str]], path: Path, separator: str) -> bool:
+    if not all(map(_is_number, first)):
+        return True
+    if not rows:
+        return False
+    if _quoted(path, separator, 0) and not _quoted(path, separator, 1):
+        return True
+    if not first[0] and not any(cell in MISSING for cell in first[1:]):
+        # the head of an index, which counts or is text, or else a missing cell
+        counts = all(row[0] == str(i) or not _is_number(row[0]) for i, row in enumerate(rows))
+        return counts and len(first) > 1 and len(set(first)) == len(first)
+    return _evenly_spaced(first) and not _evenly_spaced(rows[0])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text in MISSING
+    return True
+
+
+def _evenly_spaced(cells: Sequence[str]) -> bool:
+    """Whether at least three numbers rise in equal steps."""
+    if len(cells) < 3 or any(cell in MISSING for cell in cells):
+        return False
+    steps = [float(b) - float(a) for a, b in pairwise(cells)]
+    return steps[0] > 0 and bool(np.allclose(steps, steps[0], rtol=1e-3, atol=0))
+
+
+def _quoted(path: Path, separator: str, line: int) -> bool:
+    """Whether every cell of one of the first two lines is in quotes."""
+    with open(path, encoding="utf-8-sig") as file:
+        text = [row for row in (file.readline().strip() for _ in range(2 + line)) if row][line]
+    return all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in text.split(separator))
+
+
+def _refuse_text(frame: Any) -> None:
+    for name, column in frame.items():
+        if column.dtype.kind in "fiub":
+            continue
+        for row, cell in enumerate(column):
+            if isinstance(cell, str) and not _is_number(cell):
+                raise ValueError(
+                    f"column {name!r} holds text, {cell!r} in row {row}; leave it out, or give it an empty name "
+                    "if it names the rows"
+                )
