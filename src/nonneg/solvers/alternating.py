@@ -15,7 +15,7 @@ from ..data.threads import Workers
 from .hals import CEILING_GROWTH, DECAY, GROWTH
 from .judge import judge
 from .kernel_rows import kl_measure, kl_rows, weighted_rows
-from .kkt import Residual, balance
+from .kkt import Residual, balance, column_squares
 from .problem import Fixed, Problem
 from .step import Record, Solver, State, relative_change
 
@@ -94,7 +94,7 @@ class Alternating(Solver):
         self._side(problem.source, state.W, Fixed(rows=state.H), pull, np.zeros(problem.k, bool), pool)
         weighted = state.W if weights is None else state.W * weights[:, None]
         sums = weighted.sum(axis=0, dtype=np.float64)
-        squares = np.einsum("ij,ij->j", weighted, state.W, dtype=np.float64)
+        squares = column_squares(state.W, weights)
         pull = penalties.on_H(state.H, sums, squares) if penalties else None
         Ht = np.ascontiguousarray(state.H.T)
         fixed = Fixed(columns=self._weigh(state.W, weights))
@@ -154,7 +154,7 @@ class SCD(Alternating):
         """From the kernels, on stored cells alone, unless penalties or row weights ask for more."""
         if problem.penalties or problem.source.row_weights is not None:
             return super().measure(problem, state, pool)
-        d = balance(state.W, state.H, problem.unit)
+        d = balance(column_squares(state.W), state.H, problem.unit)
         root = np.sqrt(problem.unit)  # the kernel compares V·u with ∇/u: see `quadratic.rows_step`
         residual, loss = Residual(), 0.0
         H, W = Fixed(rows=state.H), Fixed(columns=state.W)

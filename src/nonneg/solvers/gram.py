@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.block import Block
-from .problem import Fixed
+from .problem import Fixed, padded
 
 __all__ = ["CANCELS", "GramStats", "cancels", "data_product", "gram_loss", "gram_stats"]
 
@@ -38,23 +38,26 @@ def data_product(block: Block, fixed: Fixed) -> np.ndarray:
         return X @ fixed.columns
     from ..kernels.sampled import csr_dot
 
-    P = np.empty((X.shape[0], fixed.columns.shape[1]), X.dtype)
-    csr_dot(X.data, X.indices, X.indptr, fixed.columns, P)
-    return P
+    P = np.empty((X.shape[0], fixed.padded.shape[1]), X.dtype)
+    csr_dot(X.data, X.indices, X.indptr, fixed.padded, P)
+    return np.ascontiguousarray(P[:, : len(fixed.rows)])
 
 
 def gram_stats(block: Block, W: np.ndarray) -> GramStats:
     """A, B and the sums of a block."""
     X = block.X
     weighted = W if block.row_weights is None else W * block.row_weights[:, None]
-    sums = weighted.sum(axis=0, dtype=np.float64)
+    sums = (np.ones(len(weighted), weighted.dtype) @ weighted).astype(
+        np.float64
+    )  # a tenth of the time of .sum
     if not block.is_sparse:
         return GramStats(weighted.T @ W, weighted.T @ X, sums)
     from ..kernels.sampled import csr_add_outer
 
-    Bt = np.zeros((X.shape[1], W.shape[1]), W.dtype)
-    csr_add_outer(X.data, X.indices, X.indptr, weighted, Bt)
-    return GramStats(weighted.T @ W, Bt.T, sums)
+    wide = padded(weighted)
+    Bt = np.zeros((X.shape[1], wide.shape[1]), W.dtype)
+    csr_add_outer(X.data, X.indices, X.indptr, wide, Bt)
+    return GramStats(weighted.T @ W, Bt[:, : W.shape[1]].T, sums)
 
 
 def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..data.threads import Workers
 from .gram import CANCELS, GramStats, cancels, data_product, gram_loss, gram_stats
-from .kkt import Residual, balance
+from .kkt import Residual, balance, column_squares
 from .problem import Fixed, Problem
 from .quadratic import Clip, Exact, Sweep, columns_step, rows_step
 from .step import Record, Solver, State, relative_change
@@ -38,7 +38,7 @@ class GramSolver(Solver):
     """One pass over the rows an iteration; how a factor moves is a `Sweep`.
 
     ``state.W, state.H`` are the last accepted factors; ``extra`` holds the H to start the next pass from (``push``),
-    a second buffer for W (``spare``), and ``[momentum, its ceiling, objective, exact]``,
+    a second buffer for W (``spare``), Σ s_i W_ij² (``squares``), and ``[momentum, its ceiling, objective, exact]``,
     the last one whether losses are summed from the residual by now.
     """
 
@@ -53,6 +53,7 @@ class GramSolver(Solver):
         state.extra = {
             "push": state.H.copy(),
             "spare": state.W.copy(),
+            "squares": column_squares(state.W, problem.source.row_weights),
             "scalars": np.array([self.momentum, 1.0, np.inf, 0.0, 0.0]),
         }
 
@@ -70,10 +71,10 @@ class GramSolver(Solver):
     def _try(self, problem: Problem, state: State, pool: Workers, *, plain: bool) -> Record | None:
         momentum, ceiling, best, exact, _ = state.extra["scalars"]
         start, spare = state.extra["push"], state.extra["spare"]
-        stats, residual, moved = self._rows(problem, start, state.W, spare, pool)
+        stats, residual, moved = self._rows(problem, start, state, spare, pool)
         sums, squares = stats.sums, np.diag(stats.A).astype(np.float64)
         pull = problem.penalties.on_H(start, sums, squares) if problem.penalties else None
-        d = balance(spare, start, problem.unit, problem.source.row_weights)
+        d = balance(squares, start, problem.unit)
         H, of_columns = columns_step(start, stats, pull, problem, d, self.how)
         objective = gram_loss(problem.squares, stats, H)
         of_penalties = problem.penalties.value(spare, H, sums, squares) if problem.penalties else 0.0
@@ -83,7 +84,8 @@ class GramSolver(Solver):
                 best = _exact_objective(problem, state.W, state.H, pool)
             state.extra["scalars"][2:4] = best, exact
         objective = _exact_objective(problem, spare, H, pool) if exact else objective + of_penalties
-        change = relative_change(np.sqrt(moved), float(np.linalg.norm(spare)))
+        size = squares if problem.source.row_weights is None else column_squares(spare)
+        change = relative_change(np.sqrt(moved), float(np.sqrt(size.sum())))
         kkt = (residual | of_columns).relative
         if objective > best and self.monotone:
             # a plain step rises by rounding alone: the last accepted point stands
@@ -95,28 +97,28 @@ class GramSolver(Solver):
         state.extra.update(
             push=push,
             spare=state.W,
+            squares=squares,
             scalars=np.array([min(ceiling, GROWTH * momentum), ceiling, objective, exact, 0.0]),
         )
         state.W, state.H = spare, H
         return Record(objective, kkt, change)
 
     def _rows(
-        self, problem: Problem, H: np.ndarray, last: np.ndarray, W: np.ndarray, pool: Workers
+        self, problem: Problem, H: np.ndarray, state: State, W: np.ndarray, pool: Workers
     ) -> tuple[GramStats, Residual, float]:
-        """Move W from ``last``, and sum what H needs."""
+        """Move W from the accepted one, and sum what H needs."""
+        last = state.W
         fixed = Fixed(rows=H)
         fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
         pull = problem.penalties.on_W(last, H) if problem.penalties else None
-        d = balance(last, H, problem.unit, problem.source.row_weights).astype(W.dtype)
+        d = balance(state.extra["squares"], H, problem.unit).astype(W.dtype)
         bounds = problem.source.bounds()
 
         def move(rows: slice, P: np.ndarray, weights: Any) -> tuple[Residual, float]:
-            mine, old = W[rows], last[rows]
-            mine[...] = old
+            mine = W[rows]
+            mine[...] = last[rows]
             seen = None if weights is None else weights > 0
-            residual = rows_step(mine, fixed.gram, P, pull, problem, d, self.how, seen)
-            gap = mine - old
-            return residual, float(np.einsum("ij,ij->", gap, gap, dtype=np.float64))
+            return rows_step(mine, fixed.gram, P, pull, problem, d, self.how, seen)
 
         residual, moved = Residual(), 0.0
         whole = problem.penalties is not None and problem.penalties.whole_W
@@ -203,7 +205,7 @@ def _exact_objective(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Worke
         return loss
     weights = problem.source.row_weights
     weighted = W if weights is None else W * weights[:, None]
-    squares = np.einsum("ij,ij->j", weighted, W, dtype=np.float64)
+    squares = column_squares(W, weights)
     return loss + problem.penalties.value(W, H, weighted.sum(axis=0, dtype=np.float64), squares)
 
 

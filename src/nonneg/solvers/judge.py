@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data.threads import Workers
 from ..losses.beta import Stats
-from .kkt import Residual, balance, residual_of
+from .kkt import Residual, balance, column_squares, residual_of
 from .problem import Problem
 from .quadratic import curvature, proximal_residual
 
@@ -16,7 +16,7 @@ __all__ = ["judge"]
 def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tuple[float, float, Stats]:
     """Return the KKT residual (see `nonneg.solvers.kkt`), the loss without penalties, and the halves of ∇_H."""
     loss, penalties = problem.loss, problem.penalties
-    d = balance(W, H, problem.unit, problem.source.row_weights)
+    d = balance(column_squares(W, problem.source.row_weights), H, problem.unit)
     per = problem.unit**-loss.beta
     units = d.astype(W.dtype)
     pull = problem.row_pull
@@ -55,7 +55,7 @@ def _of_H(
         weights = problem.source.row_weights
         weighted = W if weights is None else W * weights[:, None]
         sums = weighted.sum(axis=0, dtype=np.float64)
-        squares = np.einsum("ij,ij->j", weighted, W, dtype=np.float64)
+        squares = column_squares(W, weights)
         pull = problem.penalties.on_H(H, sums, squares)
         if pull.step is not None:
             L = curvature(weighted.T @ W, pull.step, H)

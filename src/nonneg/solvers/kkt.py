@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Residual", "balance", "residual_of"]
+__all__ = ["Residual", "balance", "column_squares", "residual_of"]
 
 
 @dataclass
@@ -34,10 +34,18 @@ class Residual:
         return 0.0 if self.violation == 0 else float("inf")
 
 
-def balance(W: np.ndarray, H: np.ndarray, unit: float, row_weights: np.ndarray | None = None) -> np.ndarray:
-    """Return d (k,) such that W d and H / (unit d) have columns and rows of equal norm (1 where one of them is 0)."""
+def column_squares(W: np.ndarray, row_weights: np.ndarray | None = None) -> np.ndarray:
+    """Σ_i s_i W_ij² of every column, in float64."""
     weighted = W if row_weights is None else W * row_weights[:, None]
-    a = np.sqrt(np.einsum("ij,ij->j", weighted, W, dtype=np.float64))
+    return np.einsum("ij,ij->j", weighted, W, dtype=np.float64)
+
+
+def balance(squares: np.ndarray, H: np.ndarray, unit: float) -> np.ndarray:
+    """Return d (k,) such that W d and H / (unit d) have columns and rows of equal norm (1 where one of them is 0).
+
+    ``squares`` are the `column_squares` of W.
+    """
+    a = np.sqrt(squares)
     b = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64)) / unit
     usable = (a > 0) & (b > 0)
     return np.where(usable, np.sqrt(np.where(usable, b, 1) / np.where(usable, a, 1)), 1.0)

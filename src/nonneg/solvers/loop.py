@@ -13,6 +13,7 @@ from ..data.threads import Workers, workers
 from ..files import Checkpoint
 from ..losses.beta import Stats
 from .judge import judge
+from .missed import SETTLED, can_look, recover
 from .problem import Problem
 from .progressive import head_start
 from .rows import solve_rows
@@ -66,6 +67,7 @@ def solve(
             done, past, limit = 0, 0.0, tol
             state = State(W, H)
             solver.start(problem, state)
+            state.extra["looked"] = np.zeros(2)
         while True:
             clock = _Clock(began - past, max_time)
             done, status = iterate(
@@ -158,6 +160,7 @@ def iterate(
             return done, "converged"
         if still >= PATIENCE:
             return done, "stalled"
+    looks = can_look(problem)
     kept = state  # the factors between two iterations: what an interrupt leaves
     try:
         while done < max_iter:
@@ -171,11 +174,11 @@ def iterate(
             if callback is not None and callback(done, record, state):
                 status = "stopped"
                 break
-            if record.kkt <= tol:
-                status = "converged"
-                break
-            if still >= PATIENCE:
-                status = "stalled"
+            ended = record.kkt <= tol or still >= PATIENCE
+            if looks and _look(problem, solver, state, history, ended, pool):
+                continue
+            if ended:
+                status = "converged" if record.kkt <= tol else "stalled"
                 break
             if clock.is_over():
                 status = "max_time"
@@ -186,6 +189,25 @@ def iterate(
         if checkpoint is not None and done >= first:
             _save(checkpoint, done, kept, history, tol)
     return done, status
+
+
+def _look(
+    problem: Problem, solver: Solver, state: State, history: History, ended: bool, pool: Workers
+) -> bool:
+    """Look for a missed part when the loss has settled, and again at the end; True when one was put in its place.
+
+    ``state.extra["looked"]`` holds whether the first look is over, and the parts found so far.
+    """
+    settled, found = state.extra["looked"]
+    if not ended:
+        losses = [record[1] for record in history.records[-2:]]
+        if settled or len(losses) < 2 or losses[0] - losses[1] > SETTLED * losses[1]:
+            return False
+    if found >= problem.k:
+        return False
+    changed = recover(problem, solver, state, history.records[-1][1], pool)
+    state.extra["looked"] = np.array([1.0, found + changed])
+    return changed
 
 
 def _snapshot(state: State) -> State:

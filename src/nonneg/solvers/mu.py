@@ -15,7 +15,7 @@ import numpy as np
 from ..data.threads import Workers
 from ..losses.beta import Stats
 from ..penalties.base import clip_cells
-from .kkt import Residual, balance, residual_of
+from .kkt import Residual, balance, column_squares, residual_of
 from .problem import Problem
 from .pull import Pull
 from .step import Record, Solver, State, relative_change
@@ -31,7 +31,7 @@ class MU(Solver):
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
         """One update of W block by block, then of H from the sums."""
         W, H, loss, penalties = state.W.copy(), state.H, problem.loss, problem.penalties
-        d = balance(W, H, problem.unit, problem.source.row_weights)
+        d = balance(column_squares(W, problem.source.row_weights), H, problem.unit)
         per = problem.unit**-loss.beta
         on_rows = cell_terms(penalties.on_W(W, H) if penalties else None)
 

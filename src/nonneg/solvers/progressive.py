@@ -1,9 +1,8 @@
 """A start for many rows: fit a sample of whole blocks first, then a larger one, then go on with all rows.
 
 H from 1/8 of the rows of a large X is already within a percent of the best H, at an eighth of the cost of a pass. The
-samples are strided over X, so sorted data are covered. Parts that only few rows have may be missing in a sample: when
-all rows are seen for the first time, `missed_part` looks at what is left of the rows that fit worst; if a component
-along it would explain more than the weakest component does, that one is started afresh there.
+samples are strided over X, so sorted data are covered. Parts that only few rows have may be missing in a sample; what
+is lost so, or on the way, is looked for when the loss has settled on all rows: see `missed.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 
 from ..data.sampled import EveryNth
 from ..data.threads import Workers
-from .problem import Fixed, Problem
+from .problem import Problem
 from .rows import solve_rows
 from .step import Solver, State
 
@@ -34,7 +33,6 @@ class Stage:
 
 STAGES = (Stage(32, 3e-4, 80), Stage(8, 5e-4, 20))
 AVERAGED, BACKGROUND = 3, 1e-3
-WORST = 1e-3  # share of the rows in which a missed part is looked for
 
 
 def worth_it(problem: Problem) -> bool:
@@ -78,39 +76,4 @@ def head_start(
                 break
             loss = record.loss
         H, before = state.H, sample
-    H = missed_part(problem, H, pool)
     return solve_rows(problem, H, 1e-2, pool, sweeps=4), H
-
-
-def missed_part(problem: Problem, H: np.ndarray, pool: Workers) -> np.ndarray:
-    """H, with its weakest free component started afresh where the worst rows have more to explain.
-
-    A candidate c is the mean of the positive residuals of the 0.1 % of rows with the largest residual. It is worth
-    Σ_i max(0, r_i·c)² / ‖c‖², what one more component along c would take off 2 × the loss; the weakest component is
-    worth Σ_i W_ik² ‖H_k‖² at most.
-    """
-    W = solve_rows(problem, H, 1e-2, pool, sweeps=4)
-    source = problem.source
-    fixed = Fixed(rows=H)
-
-    def residual_norms(cut: tuple[int, int]) -> np.ndarray:
-        block = source.block(*cut)
-        gap = block.X - W[block.rows] @ fixed.rows
-        return np.einsum("ij,ij->i", gap, gap)
-
-    norms = np.concatenate(list(pool.map(residual_norms, source.bounds())))
-    worst = np.sort(np.argsort(-norms, kind="stable")[: max(4, int(WORST * len(norms)))])
-    rest = source.take(worst) - W[worst] @ H
-    candidate = np.maximum(rest.mean(axis=0), 0)
-    size = float(np.dot(candidate, candidate))
-    if size == 0:
-        return H
-    gain = float((np.maximum(rest @ candidate, 0) ** 2).sum()) / size
-    worth = np.einsum("ij,ij->j", W, W) * np.einsum("ij,ij->i", H, H)
-    worth[problem.frozen] = np.inf
-    weakest = int(np.argmin(worth))
-    if gain <= worth[weakest]:
-        return H
-    H = H.copy()
-    H[weakest] = candidate
-    return H

@@ -39,6 +39,14 @@ class Sweep:
 
         sweep_rows(W, G, P, low, high, self.times)
 
+    def measured_rows(
+        self, W: np.ndarray, G: np.ndarray, P: np.ndarray, d: np.ndarray, low: float, high: float
+    ) -> tuple[float, float, float]:
+        """Move rows of W in place; return Σ ΔW², and violation and scale of `kernels.hals.kkt_rows` afterwards."""
+        from ..kernels.hals import sweep_rows_kkt
+
+        return sweep_rows_kkt(W, G, P, d, low, high, self.times)
+
     def columns(self, H, A, B, low: float, high: float, frozen: np.ndarray) -> None:
         """Move the free rows of H in place."""
         from ..kernels.hals import sweep_columns
@@ -55,6 +63,16 @@ class Exact(Sweep):
     def rows(self, W: np.ndarray, G: np.ndarray, P: np.ndarray, low: float, high: float) -> None:
         """Replace rows of W by the answer."""
         W[...] = nonnegative_rows(G, P, low, high, 1e-12 if W.dtype == np.float64 else 1e-6)
+
+    def measured_rows(
+        self, W: np.ndarray, G: np.ndarray, P: np.ndarray, d: np.ndarray, low: float, high: float
+    ) -> tuple[float, float, float]:
+        """As for `Sweep`."""
+        from ..kernels.hals import kkt_rows
+
+        old = W.copy()
+        self.rows(W, G, P, low, high)
+        return _square_sum(W - old), *kkt_rows(W, G, P, d, low, high)
 
     def columns(self, H, A, B, low: float, high: float, frozen: np.ndarray) -> None:
         """Replace the free rows of H by the answer, given the frozen ones."""
@@ -82,8 +100,8 @@ def rows_step(
     d: np.ndarray,
     move: Sweep,
     seen: np.ndarray | None = None,
-) -> Residual:
-    """Move rows of W in place; return their KKT residual afterwards.
+) -> tuple[Residual, float]:
+    """Move rows of W in place; return their KKT residual afterwards, and Σ ΔW².
 
     Parameters
     ----------
@@ -102,18 +120,20 @@ def rows_step(
     per = problem.unit**-2
     if pull is not None and pull.step is not None:
         assert problem.penalties is not None
-        L = curvature(G, pull.step, W)
+        L, old = curvature(G, pull.step, W), W.copy()
         for _ in range(move.times):
             W[...] = proximal_step(W, W @ G - P, pull.step, L)
-        return proximal_residual(W, W @ G - P, P, pull.step, L, problem.penalties.unit_W * per)
+        units = problem.penalties.unit_W * per
+        return proximal_residual(W, W @ G - P, P, pull.step, L, units), _square_sum(W - old)
     low, high = 0.0, np.inf
     if pull is not None:
         G, P, low, high = G + pull.Q, P - pull.linear, pull.low, pull.high
-    move.rows(W, G, P, low, high)
     # the kernel compares V·u with ∇/u; with u = unit·d both sides are unit times what `kkt` defines
-    counted = slice(None) if seen is None else seen
-    violation, scale = kkt_rows(W[counted], G, P[counted], d * d.dtype.type(problem.unit), low, high)
-    return Residual(violation / problem.unit, scale / problem.unit)
+    units = d * d.dtype.type(problem.unit)
+    moved, violation, scale = move.measured_rows(W, G, P, units, low, high)
+    if seen is not None and not seen.all():
+        violation, scale = kkt_rows(W[seen], G, P[seen], units, low, high)
+    return Residual(violation / problem.unit, scale / problem.unit), moved
 
 
 def columns_step(
@@ -138,6 +158,10 @@ def columns_step(
     violation, scale = kkt_columns(H, A, B, (1 / d).astype(H.dtype), low, high, problem.frozen)
     move.columns(moved, A, B, low, high, problem.frozen)
     return moved, Residual(violation / problem.unit, scale / problem.unit)
+
+
+def _square_sum(gap: np.ndarray) -> float:
+    return float(np.einsum("ij,ij->", gap, gap, dtype=np.float64))
 
 
 def curvature(G: np.ndarray, penalty: Combined, V: np.ndarray) -> float:

@@ -1,0 +1,113 @@
+"""Parts that a fit has lost: looked for in the rows that fit worst, once the loss has settled.
+
+A part that only few rows have can be lost for good. In the first passes the entries of H that only these rows need may
+fall to zero in every component, then W of these rows is zero too, and neither can move again: a saddle, from every
+start. It shows in the rows themselves: almost nothing of them is explained. So when the loss has settled, the part
+that explains most of what is left of the worst rows is compared with the component that could be spared most easily;
+if it is worth more, it takes that one's place, and the fit goes on from there if that proves better within a few
+iterations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..data.threads import Workers
+from .gram import data_product
+from .kkt import column_squares
+from .problem import Fixed, Problem
+from .rows import solve_rows
+from .step import Solver, State
+
+__all__ = ["SETTLED", "can_look", "recover"]
+
+SETTLED = 3e-5  # relative fall of the loss in an iteration
+WORST = 1e-3  # share of the rows that are looked at
+CELLS = 4_000_000  # and at most so many of their cells
+ROUNDS = 10  # of the power method
+TRIAL = 20  # iterations in which a replaced component must prove better
+START_SWEEPS = 4
+
+
+def can_look(problem: Problem) -> bool:
+    """Whether losses of rows follow from Gram matrices (Frobenius, complete data) and components are free to go."""
+    plain = problem.loss.beta == 2 and not problem.source.is_masked and not problem.penalties
+    return plain and problem.k > 1 and not problem.frozen.all()
+
+
+def recover(problem: Problem, solver: Solver, state: State, loss: float, pool: Workers) -> bool:
+    """Put a missed part in the place of a component that can be spared; change ``state`` only if the loss falls."""
+    H = _with_missed_part(problem, state.W, state.H, pool)
+    if H is None:
+        return False
+    trial = State(solve_rows(problem, H, 1e-2, pool, sweeps=START_SWEEPS), H)
+    solver.start(problem, trial)
+    left = TRIAL
+    while left > 0:
+        records = solver.advance(problem, trial, pool, left, 0.0)
+        if records[-1].loss < loss:
+            state.W, state.H = trial.W, trial.H
+            state.extra.update(trial.extra)
+            return True
+        left -= len(records)
+    return False
+
+
+def _with_missed_part(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> np.ndarray | None:
+    """H with a missed part in the place of the component that is worth least; None when that is worth more.
+
+    The part c ≥ 0 is the best single one for the residuals R of the worst rows: power iterations
+    c ← max(0, Rᵀ max(0, R c)).
+    It would take Σ_i max(0, r_i·c)² / 2‖c‖² off the loss. Doing without component j costs, when the others may take
+    over with any sign, ‖W_j‖² / 2 (H Hᵀ)⁻¹_jj or ‖H_j‖² / 2 (Wᵀ W)⁻¹_jj, whatever is less.
+    """
+    source, weights = problem.source, problem.source.row_weights
+    squares = _residual_squares(problem, W, H, pool)
+    count = max(1, min(max(4, int(WORST * len(W))), CELLS // max(1, H.shape[1])))
+    worst = np.sort(np.argsort(-squares, kind="stable")[:count])
+    R = source.take(worst) - W[worst] @ H
+    if weights is not None:
+        R *= np.sqrt(weights[worst])[:, None]
+    part = np.maximum(R.mean(axis=0), 0).astype(np.float64)
+    for _ in range(ROUNDS):
+        size = np.linalg.norm(part)
+        if size == 0:
+            return None
+        part = np.maximum(np.maximum(R @ (part / size), 0) @ R, 0)
+    size = np.linalg.norm(part)
+    if size == 0:
+        return None
+    part /= size
+    gain = float((np.maximum(R @ part, 0) ** 2).sum())
+    worth = np.minimum(_spared(W, H, weights), _spared(H.T, W.T, None))
+    worth[problem.frozen] = np.inf
+    least = int(np.argmin(worth))
+    if gain <= worth[least]:
+        return None
+    H = H.copy()
+    H[least] = part * np.linalg.norm(R)
+    return H
+
+
+def _residual_squares(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> np.ndarray:
+    """s_i ‖x_i − w_i H‖² = s_i (‖x_i‖² − 2 w_i·p_i + w_i G w_iᵀ) of every row, with P = X Hᵀ and G = H Hᵀ."""
+    fixed = Fixed(rows=H)
+    fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
+
+    def work(cut: tuple[int, int]) -> np.ndarray:
+        block = problem.source.block(*cut)
+        w = W[block.rows]
+        X = block.X.power(2).sum(axis=1) if block.is_sparse else np.einsum("ij,ij->i", block.X, block.X)
+        found = X + np.einsum("ij,ij->i", w, w @ fixed.gram - 2 * data_product(block, fixed))
+        return found if block.row_weights is None else found * block.row_weights
+
+    return np.concatenate(list(pool.map(work, problem.source.bounds())))
+
+
+def _spared(W: np.ndarray, H: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """‖W_j‖² / (H Hᵀ)⁻¹_jj: what the squared error rises by without component j when W is refitted without bounds."""
+    G = (H @ H.T).astype(np.float64)
+    size = np.sqrt(np.diag(G))
+    size = np.where(size > 0, size, 1)
+    correlation = G / size / size[:, None] + 1e-10 * np.eye(len(G))
+    return column_squares(W, weights) * size**2 / np.diag(np.linalg.inv(correlation))
