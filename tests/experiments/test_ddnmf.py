@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -146,6 +148,37 @@ def test_several_processes_give_what_one_gives(small, tmp_path):
     assert {("job", 1), ("job", 3)} <= set(ticks)
     with pytest.raises(CheckpointError, match="job 2"):
         pool.run_all(fail, [(1,), (2,), (3,)], 2, 1, lambda *said: None)
+
+
+def test_an_error_ends_the_workers_and_no_other_child():
+    context = multiprocessing.get_context("spawn")
+    bystander = context.Process(target=time.sleep, args=(60,))
+    bystander.start()
+    try:
+        with pytest.raises(CheckpointError, match="job 2"):
+            pool.run_all(fail, [(1,), (2,), (3,)], 2, 1, lambda *said: None)
+        bystander.join(0.5)
+        assert bystander.is_alive()
+    finally:
+        bystander.terminate()
+        bystander.join()
+
+
+def test_more_clustering_seeds_are_added_later(small, tmp_path):
+    study = replace(small, tables=(1,), methods=("raw", "nmf"), seeds=(0,))
+    compute(study, tmp_path, shown=False)
+    before = scores_of(tmp_path)
+    compute(study, tmp_path, shown=False)
+    assert scores_of(tmp_path) == before
+    compute(replace(study, scoring=replace(study.scoring, seeds=(0, 1, 2))), tmp_path, shown=False)
+    after = scores_of(tmp_path)
+    for name, (rows, _) in after.items():
+        kmeans = [row for row in rows if row["clustering"] == "kmeans"]
+        assert [row["seeds"] for row in kmeans] == [[0, 1, 2]] * 3
+        old = [row["values"] for row in before[name][0] if row["clustering"] == "kmeans"]
+        assert [row["values"][:2] for row in kmeans] == old
+    compute(study, tmp_path, shown=False)  # fewer are there already
+    assert scores_of(tmp_path) == after
 
 
 def fail(number, tick):

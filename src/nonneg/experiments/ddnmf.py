@@ -151,10 +151,11 @@ def complete(
 
     def report(codes: Codes) -> None:
         started = time.perf_counter()
-        known = {(row["method"], row["epoch"], row["clustering"]) for row in record["scores"]}
+        known = {_what(row) for row in record["scores"] if _has_seeds(row, study.scoring.seeds)}
         rows = score(codes, images.y_test, y_probe, study.scoring, known)
         if rows:
-            record["scores"] += rows
+            new = {_what(row) for row in rows}
+            record["scores"] = [row for row in record["scores"] if _what(row) not in new] + rows
             facts = describe(codes)
             record["facts"] = [fact for fact in record["facts"] if _at(fact) != _at(facts)] + [facts]
             record["seconds"]["evaluation"] += time.perf_counter() - started
@@ -164,7 +165,7 @@ def complete(
 
     tick(title, 0)
     wanted = {run.epochs, *(epoch for epoch in study.eval_epochs if run.epochs and epoch < run.epochs)}
-    if record["complete"]:
+    if record["complete"] and run.method != "raw":  # pixels are not kept beside the images, and cost nothing
         for codes in _kept(file.work, wanted):
             report(codes)
         scored = {row["method"] for row in record["scores"] if row["epoch"] == run.epochs}
@@ -202,6 +203,17 @@ def _check_same(run: Run, record: dict[str, Any], path: Path) -> None:
                 f"{path} was computed with {name}={before[name]!r}, and profile {run.profile!r} now says {value!r}: "
                 "move the file away, or give another folder (--out)."
             )
+
+
+def _what(row: dict[str, Any]) -> tuple[str, int | None, str]:
+    return row["method"], row["epoch"], row["clustering"]
+
+
+def _has_seeds(row: dict[str, Any], seeds: tuple[int, ...]) -> bool:
+    """Whether a row holds these seeds of its clustering (files before 0.1 do not name them: they were 0, 1, …)."""
+    if row["clustering"] in ("argmax", "linear"):  # nothing random
+        return True
+    return set(seeds) <= set(row.get("seeds", range(len(row["values"]))))
 
 
 def _at(fact: dict[str, Any]) -> tuple[str, int | None]:

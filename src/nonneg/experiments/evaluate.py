@@ -82,7 +82,7 @@ class Scoring:
 def score(
     codes: Codes, y_test: NDArray, y_probe: NDArray, scoring: Scoring, known: set[tuple[str, int | None, str]]
 ) -> list[dict[str, Any]]:
-    """Return rows ``{method, epoch, clustering, metric, values}`` that are not known yet.
+    """Return rows ``{method, epoch, clustering, metric, values, seeds}`` that are not known yet.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ def score(
     Returns
     -------
     list of dict
-        `values` has one number a clustering seed, and one for the linear classifier (clustering ``linear``).
+        `values` has one number a clustering seed, and one for the linear classifier (clustering ``linear``, which
+        has no ``seeds``).
     """
     rows: list[dict[str, Any]] = []
     n_classes = len(np.unique(y_test))
@@ -116,7 +117,7 @@ def score(
         ]
         for metric, function in (("ACC", clustering_accuracy), ("NMI", nmi), ("ARI", ari)):
             values = [round(function(y_test, found), 6) for found in labels]
-            rows.append(_row(codes, name, metric, values))
+            rows.append(_row(codes, name, metric, values) | {"seeds": list(seeds)})
     if (codes.label, codes.epoch, "linear") not in known:
         accuracy = linear_probe_accuracy(codes.probe, y_probe, codes.test, y_test)
         rows.append(_row(codes, "linear", "ACC", [round(accuracy, 6)]))

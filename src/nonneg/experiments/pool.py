@@ -5,13 +5,14 @@ Workers ignore Ctrl-C: the parent ends them. What they were computing goes on fr
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from importlib import import_module
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 __all__ = ["limit_threads", "run_all"]
@@ -48,7 +49,7 @@ def run_all(
         for job in jobs:
             work(*job, tick)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's and BLAS' threads
+    context = _Context()
     queue = context.SimpleQueue()
     reader = threading.Thread(target=_listen, args=(queue, tick), daemon=True)
     reader.start()
@@ -61,13 +62,29 @@ def run_all(
             future.result()
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
+        for process in context.started:
             process.terminate()
         raise  # the queue is left alone: a worker may have died with its lock in hand
     executor.shutdown()
     queue.put(None)
     reader.join()
     queue.close()
+
+
+class _Context(SpawnContext):
+    """Spawns (a fork would copy the locks of torch's and BLAS' threads) and remembers what it spawned.
+
+    The caller may have children of its own, which are none of our business.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[BaseProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        process = super().Process(*args, **kwargs)
+        self.started.append(process)
+        return process
 
 
 def _listen(queue: Any, tick: Tick) -> None:
