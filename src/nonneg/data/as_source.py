@@ -151,8 +151,12 @@ def _from_sparse(X: Any, name: str) -> SparseSource:
     return SparseSource(csr)
 
 
-def check_cells(source: Source, *, whom: str, name: str = "X", non_negative: bool = True) -> None:
+def check_cells(
+    source: Source, *, whom: str, name: str = "X", non_negative: bool = True, takes_missing: bool = True
+) -> None:
     """Raise for NaN, infinite or (if they are not allowed) negative observed cells: count and first position.
+
+    ``takes_missing``: whether the model can leave cells out, which decides what the message advises.
 
     Raises
     ------
@@ -174,12 +178,16 @@ def check_cells(source: Source, *, whom: str, name: str = "X", non_negative: boo
     if counts["nan"]:
         raise ValueError(
             f"Input {name} contains NaN: {counts['nan']} cell(s), the first at {first['nan']}. "
-            f"{whom} fits missing cells with missing='ignore'."
+            + (
+                f"{whom} fits missing cells with missing='ignore'."
+                if takes_missing
+                else f"{whom} needs every cell: fill them first (nonneg.NMF(missing='ignore') has impute)."
+            )
         )
     if counts["inf"]:
         raise ValueError(
             f"Input {name} contains infinity (inf): {counts['inf']} cell(s), the first at {first['inf']}. "
-            "Clip them, or give these cells weight 0."
+            f"Clip them{', or give these cells weight 0' if takes_missing else ''}."
         )
     if non_negative and counts["neg"]:
         raise ValueError(

@@ -223,7 +223,8 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         suspicious = not np.isfinite(summary.sum) or not np.isfinite(summary.maximum)
         if suspicious or (summary.minimum < 0 and not self._any_sign):
             name = f"{type(self).__name__}.{whom}"
-            check_cells(source, whom=name, non_negative=not self._any_sign)
+            takes = hasattr(self, "missing")
+            check_cells(source, whom=name, non_negative=not self._any_sign, takes_missing=takes)
         if source.nan_is_missing and source.weights is None and summary.total_weight == _cells(source):
             source.nan_is_missing = False  # nothing is missing: no masks
         if summary.total_weight <= 0:
