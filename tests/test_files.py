@@ -6,9 +6,12 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from nonneg.exceptions import CheckpointError
 from nonneg.files import Checkpoint, atomic_write, fingerprint, read_bundle, sha256, write_bundle
@@ -46,6 +49,45 @@ def test_bundle_round_trip(tmp_path):
         np.testing.assert_array_equal(back[name], array)
         assert back[name].dtype == array.dtype
         assert back[name].flags.writeable
+
+
+def test_bundle_of_every_dtype_is_what_safetensors_writes(tmp_path):
+    arrays = {
+        kind: np.arange(7).astype(kind)
+        for kind in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?", ">f8", ">i4")
+    }
+    arrays["scalar"], arrays["strided"] = np.array(2.5), np.arange(12.0).reshape(3, 4)[::2, ::3]
+    write_bundle(tmp_path / "m.nmf", {}, arrays)
+    _, back = read_bundle(tmp_path / "m.nmf")
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert back[name].dtype == array.dtype.newbyteorder("=") and back[name].shape == array.shape
+    with zipfile.ZipFile(tmp_path / "m.nmf") as archive:
+        written = archive.read("arrays.safetensors")
+        assert archive.testzip() is None
+    native = {
+        name: np.ascontiguousarray(a, a.dtype.newbyteorder("=")).reshape(a.shape)
+        for name, a in arrays.items()
+    }
+    assert {k: v.tobytes() for k, v in safetensors.numpy.load(written).items()} == {
+        k: v.tobytes() for k, v in native.items()
+    }
+    write_bundle(tmp_path / "again.nmf", {}, arrays)
+    assert (tmp_path / "again.nmf").read_bytes() == (tmp_path / "m.nmf").read_bytes()
+    with pytest.raises(TypeError, match="c has dtype complex128"):
+        write_bundle(tmp_path / "m.nmf", {}, {"c": np.ones(2) * 1j})
+    read_bundle(tmp_path / "m.nmf")  # the old one is there still
+
+
+def test_writing_a_bundle_copies_no_array(tmp_path):
+    arrays = {"a": np.zeros(1 << 22), "b": np.zeros(1 << 21)}  # 48 MiB
+    write_bundle(tmp_path / "m.nmf", {}, {})
+    tracemalloc.start()
+    write_bundle(tmp_path / "m.nmf", {}, arrays)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 23
 
 
 def test_every_flipped_bit_and_truncation_is_found(tmp_path):

@@ -11,7 +11,6 @@ This module knows nothing of estimators: solvers, ``deep`` and ``io`` decide wha
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -29,6 +28,11 @@ from .exceptions import CheckpointError
 __all__ = ["Checkpoint", "atomic_write", "fingerprint", "read_bundle", "sha256", "write_bundle"]
 
 _DIGEST = 64  # hexadecimal digits of SHA-256
+_CHUNK = 1 << 20  # bytes
+_SAFETENSORS = {
+    "f8": "F64", "f4": "F32", "f2": "F16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8",
+    "u8": "U64", "u4": "U32", "u2": "U16", "u1": "U8", "b1": "BOOL",
+}  # fmt: skip
 
 
 @contextmanager
@@ -41,8 +45,8 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     ----------
     path : path
         The file to write. Its folder must exist.
-    mode : {"wb", "w"}
-        Bytes or UTF-8 text.
+    mode : {"wb", "w+b", "w"}
+        Bytes, bytes that are read back, or UTF-8 text.
 
     Raises
     ------
@@ -110,21 +114,61 @@ def write_bundle(
     path: str | os.PathLike[str], meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write ``meta`` (JSON) and ``arrays`` as one checksummed zip, atomically."""
-    from safetensors.numpy import save
+    with atomic_write(path, "w+b") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(_member("model.json"), json.dumps(meta, indent=1, allow_nan=True).encode())
+            _write_arrays(archive, arrays)
+            archive.comment = b"0" * _DIGEST
+        size = file.seek(-_DIGEST, os.SEEK_END)
+        digest = _digest_of_head(file, size)
+        file.seek(size)
+        file.write(digest)
 
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in (
-            ("model.json", json.dumps(meta, indent=1, allow_nan=True).encode()),
-            ("arrays.safetensors", save(contiguous)),
-        ):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
-        archive.comment = b"0" * _DIGEST
-    body = buffer.getbuffer()[:-_DIGEST]
-    with atomic_write(path) as file:
-        file.write(body)
-        file.write(hashlib.sha256(body).hexdigest().encode())
+
+def _member(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+
+
+def _write_arrays(archive: zipfile.ZipFile, arrays: Mapping[str, np.ndarray]) -> None:
+    """The member ``arrays.safetensors``, one array in memory at a time: length of the header, header, arrays."""
+    header: dict[str, Any] = {}
+    end = 0
+    order = sorted(
+        arrays, key=lambda name: (-arrays[name].dtype.itemsize, name)
+    )  # so that each one is aligned
+    for name in order:
+        array = arrays[name]
+        kind = array.dtype.newbyteorder("<").str.lstrip("<|")
+        if kind not in _SAFETENSORS:
+            raise TypeError(f"{name} has dtype {array.dtype}, which a file cannot hold")
+        start, end = end, end + array.nbytes
+        header[name] = {
+            "dtype": _SAFETENSORS[kind],
+            "shape": list(array.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    member = _member("arrays.safetensors")
+    member.file_size = 8 + len(text) + end  # tells zipfile whether 32 bits are enough
+    with archive.open(member, "w") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for name in order:
+            array = arrays[name]
+            flat = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+            for start in range(0, flat.size, _CHUNK):
+                file.write(flat[start : start + _CHUNK].data)
+
+
+def _digest_of_head(file: IO[bytes], size: int) -> bytes:
+    """SHA-256 of the first ``size`` bytes of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size > 0 and (chunk := file.read(min(size, _CHUNK))):
+        digest.update(chunk)
+        size -= len(chunk)
+    return digest.hexdigest().encode()
 
 
 def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -137,15 +181,19 @@ def read_bundle(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str,
     """
     from safetensors.numpy import load
 
-    content = Path(path).read_bytes()
-    body, digest = content[:-_DIGEST], content[-_DIGEST:]
-    if not content.startswith(b"PK") or hashlib.sha256(body).hexdigest().encode() != digest:
-        raise CheckpointError(
-            f"{path}: not a nonneg file, or damaged (its SHA-256 does not match); restore it from a copy"
-        )
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        meta = json.loads(archive.read("model.json"))
-        arrays = load(archive.read("arrays.safetensors"))
+    with open(path, "rb") as file:
+        size = max(0, file.seek(0, os.SEEK_END) - _DIGEST)
+        found = _digest_of_head(file, size)
+        file.seek(size)
+        whole = file.read() == found
+        file.seek(0)
+        if not whole or file.read(2) != b"PK":
+            raise CheckpointError(
+                f"{path}: not a nonneg file, or damaged (its SHA-256 does not match); restore it from a copy"
+            )
+        with zipfile.ZipFile(file) as archive:
+            meta = json.loads(archive.read("model.json"))
+            arrays = load(archive.read("arrays.safetensors"))
     return meta, {name: np.require(array, requirements=["A", "C", "W"]) for name, array in arrays.items()}
 
 
