@@ -131,6 +131,7 @@ def _lift(w, B, z, bare, lin, l2, hi, frozen):
     """
     count, K = B.shape
     users = np.zeros(K, np.bool_)
+    n_users = 0
     missing = 0.0
     for t in range(count):
         reached = False
@@ -140,7 +141,9 @@ def _lift(w, B, z, bare, lin, l2, hi, frozen):
                 reached = True
         if reached:
             missing += z[bare[t]]
-    share = missing / max(users.sum(), 1)
+    for k in range(K):
+        n_users += users[k]
+    share = missing / max(n_users, 1)
     for k in range(K):
         if users[k]:
             step = share / lin[k]
@@ -307,16 +310,17 @@ def _into_box(w, lo, hi, frozen):
 
 
 @kernel
-def _settle_cells(w, Ht, cells, z, y, pull, bare, count, lin, l2, hi, frozen):
-    """Look; lift cells without y; forget those that stay without. Returns Σ z over what remains."""
+def _settle_cells(w, Ht, cells, z, y, pull, bare, count, lin, l2, hi, frozen, looking):
+    """Look; unless `looking` is all, lift cells without y, forget those that stay without. Returns Σ z that remains."""
     for attempt in range(3):
         found = _look_cells(w, Ht, cells, z, y, pull, bare, count)
-        if found == 0:
+        if found == 0 or looking:
             break
         if attempt == 0:
             B = np.empty((found, w.shape[0]), w.dtype)
             for b in range(found):
-                B[b] = Ht[cells[bare[b]]]
+                for k in range(w.shape[0]):
+                    B[b, k] = Ht[cells[bare[b]], k]
             _lift(w, B, z, bare, lin, l2, hi, frozen)
         else:
             for b in range(found):
@@ -328,16 +332,17 @@ def _settle_cells(w, Ht, cells, z, y, pull, bare, count, lin, l2, hi, frozen):
 
 
 @kernel
-def _settle_dense(w, H, z, y, q, pull, bare, lin, l2, hi, frozen):
+def _settle_dense(w, H, z, y, q, pull, bare, lin, l2, hi, frozen, looking):
     """`_settle_cells` for a dense row."""
     for attempt in range(3):
         found = _look_dense(w, H, z, y, q, pull, bare)
-        if found == 0:
+        if found == 0 or looking:
             break
         if attempt == 0:
             B = np.empty((found, w.shape[0]), w.dtype)
             for b in range(found):
-                B[b] = H[:, bare[b]]
+                for k in range(w.shape[0]):
+                    B[b, k] = H[k, bare[b]]
             _lift(w, B, z, bare, lin, l2, hi, frozen)
         else:
             for b in range(found):
@@ -360,7 +365,9 @@ def _rows_dense(W, H, X, M, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, resid
     S = np.empty((K, (m + 31) // 32 * 32 + 16), W.dtype)
     z, y, q = np.empty(m, W.dtype), np.empty(m, W.dtype), np.empty(m, W.dtype)
     pull = np.empty(K)
-    lin = hsum + l1
+    lin = np.empty(K, W.dtype)
+    for k in range(K):
+        lin[k] = hsum[k] + l1[k]
     cells, bare = np.empty(m + 1, np.int64), np.empty(m, np.int64)
     moving, here = np.empty(K, np.int64), np.arange(K)
     worst, violation, scale = 0.0, 0.0, 0.0
@@ -378,7 +385,7 @@ def _rows_dense(W, H, X, M, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, resid
             for j in range(m):
                 z[j] = X[i, j]
         mass = 0.0
-        count = 0
+        count = np.int64(0)  # a bare 0 is typed as a constant first, and callees are compiled for that too
         for j in range(m):
             mass += z[j]
             cells[count] = j
@@ -388,10 +395,7 @@ def _rows_dense(W, H, X, M, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, resid
             _into_box(w, lo, hi, frozen)
         done = 0
         while True:
-            if max_sweeps > 0:
-                mass = _settle_dense(w, H, z, y, q, pull, bare, lin, l2, hi, frozen)
-            else:
-                _look_dense(w, H, z, y, q, pull, bare)
+            mass = _settle_dense(w, H, z, y, q, pull, bare, lin, l2, hi, frozen, max_sweeps == 0)
             left = _residual(w, pull, lin, l2, lo, hi, frozen, mass)
             if done >= max_sweeps or left <= tol:
                 break
@@ -408,9 +412,10 @@ def _rows_dense(W, H, X, M, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, resid
                 for t in range(count):
                     q[t] = z[cells[t]]
                     y[t] = y[cells[t]]
-                _sweeps(w, S, here, moving, movers, q, y, lin, l2, lo, hi, sweeps, count)
-            else:
-                _sweeps(w, H, moving, moving, movers, z, y, lin, l2, lo, hi, sweeps, m)
+            # one call for both: the compiler copies what is called to where it is called
+            parts, rows = (S, here) if packed else (H, moving)
+            of_cells, length = (q, count) if packed else (z, m)
+            _sweeps(w, parts, rows, moving, movers, of_cells, y, lin, l2, lo, hi, sweeps, length)
             done += sweeps
             if done >= max_sweeps and tol < 0:
                 break
@@ -441,7 +446,9 @@ def _rows_csr(
     S = np.empty((K, (wide + 31) // 32 * 32 + 16), W.dtype)
     z, y = np.empty(wide, W.dtype), np.empty(wide, W.dtype)
     pull = np.empty(K)
-    lin, size = hsum + l1, hsum + l1
+    lin, size = np.empty(K, W.dtype), np.empty(K, W.dtype)
+    for k in range(K):
+        lin[k] = hsum[k] + l1[k]
     cells, bare = np.empty(wide, np.int64), np.empty(wide, np.int64)
     moving, here = np.empty(K, np.int64), np.arange(K)
     rounding = W.dtype.type(4) * W.dtype.type(np.finfo(W.dtype).eps)
@@ -449,10 +456,11 @@ def _rows_csr(
     for i in range(n):
         w = W[i]
         mass = 0.0
-        count = 0
+        count = np.int64(0)
         if weighted:
-            lin[:] = hsum
-            size[:] = hsum
+            for k in range(K):
+                lin[k] = hsum[k]
+                size[k] = hsum[k]
             for p in range(indptr[i], indptr[i + 1]):
                 h = Ht[indices[p]]
                 extra = weights[p] - offset
@@ -474,10 +482,7 @@ def _rows_csr(
             _into_box(w, lo, hi, frozen)
         done = 0
         while True:
-            if max_sweeps > 0:
-                mass = _settle_cells(w, Ht, cells, z, y, pull, bare, count, lin, l2, hi, frozen)
-            else:
-                _look_cells(w, Ht, cells, z, y, pull, bare, count)
+            mass = _settle_cells(w, Ht, cells, z, y, pull, bare, count, lin, l2, hi, frozen, max_sweeps == 0)
             left = _residual(w, pull, lin, l2, lo, hi, frozen, mass)
             if done >= max_sweeps or left <= tol:
                 break
@@ -556,7 +561,7 @@ def _loss_dense(W, H, X, M):
                 h = H[k]
                 for j in range(m):
                     y[j] += a * h[j]
-        count = 0
+        count = np.int64(0)
         plain = 0.0
         for j in range(m):
             weight = M[i, j] if M.shape[0] > 0 else W.dtype.type(1)
@@ -579,7 +584,7 @@ def _loss_csr(W, Ht, offset, data, indices, indptr, weights):
     K = W.shape[1]
     z, q = np.empty(256), np.empty(256)
     bits = q.view(np.int64)
-    count = 0
+    count = np.int64(0)
     total = 0.0
     for i in range(W.shape[0]):
         w = W[i]
@@ -600,7 +605,7 @@ def _loss_csr(W, Ht, offset, data, indices, indptr, weights):
                 count += 1
                 if count == 256:
                     total += _x_log(z, q, bits, count)
-                    count = 0
+                    count = np.int64(0)
     return total + _x_log(z, q, bits, count)
 
 

@@ -8,12 +8,14 @@ __all__ = ["MAX_SWEEPS", "nonnegative_rows", "unconstrained_rows"]
 
 MAX_SWEEPS = 2000
 WARM_SWEEPS = 16
+FEW = 16  # components: pivoting alone is as fast, and one kernel less to compile
+SHORT = 4096  # rows: with few components not worth an inexact answer either
 
 
 def nonnegative_rows(
     G: np.ndarray, P: np.ndarray, low: float, high: float, tol: float, sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:
-    """The answer for every row: a few sweeps of coordinate descent, then block principal pivoting (exact).
+    """The answer for every row: block principal pivoting (exact), for many components after a few sweeps.
 
     Parameters
     ----------
@@ -23,7 +25,7 @@ def nonnegative_rows(
     tol : float
         Where coordinate descent is alone, a row stops when its KKT residual, relative to its largest |p|, is this.
     sweeps : int
-        Fewer than `MAX_SWEEPS`: only so many sweeps, wherever they lead.
+        Fewer than `MAX_SWEEPS`: only so many sweeps, wherever they lead, unless the answer costs no more.
 
     Returns
     -------
@@ -32,9 +34,11 @@ def nonnegative_rows(
     from ..kernels import bpp, hals
 
     V = np.clip(unconstrained_rows(G, P), low, high)
-    exact = sweeps == MAX_SWEEPS and low == 0 and high == np.inf
-    residual = np.empty(len(V), V.dtype)
-    hals.solve_rows(V, G, P, low, high, WARM_SWEEPS if exact else sweeps, tol, residual)
+    few = len(G) <= FEW
+    exact = low == 0 and high == np.inf and (sweeps == MAX_SWEEPS or (few and len(V) <= SHORT))
+    if not (exact and few):
+        residual = np.empty(len(V), V.dtype)
+        hals.solve_rows(V, G, P, low, high, WARM_SWEEPS if exact else sweeps, tol, residual)
     if exact:
         bpp.solve(G, P, V)
     return V
