@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -182,6 +184,19 @@ def test_separable_does_not_pick_what_is_not_observed():
     A[7] = 100.0  # by far the longest row, but of weight 0
     found = start("separable", A, 6, sample_weight=np.arange(50) != 7)
     assert found.max() < 2
+
+
+def test_separable_holds_one_sketch_of_narrow_data():
+    A = np.random.default_rng(0).integers(0, 9, (200_000, 16), dtype=np.uint8)
+    A[0] = 9
+    source = as_source(A)
+    summary = source.summary()
+    tracemalloc.start()
+    H = initial_components("separable", source, summary, 4, np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (H[0] == 9).all() and all((row == A).all(axis=1).any() for row in H)
+    assert peak < 1.5 * 8 * A.size
 
 
 def test_pick_rows_stops_at_the_rank():

@@ -5,6 +5,8 @@ Araújo et al. (2001); Gillis and Vavasis (2014). When X is (nearly) separable t
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -15,10 +17,13 @@ from .random import random
 __all__ = ["pick_rows", "separable"]
 
 
+AT_ONCE = 4096  # rows
+
+
 def separable(source: Source, summary: Summary, n_components: int, rng: np.random.Generator) -> np.ndarray:
     """H = the rows of X that successive projection picks; random rows where X has fewer directions.
 
-    The projections are made in a random sketch of the features of width 4 k + 8: one data pass.
+    The projections are made in a random sketch of the features of width 4 k + 8, in float64: one data pass.
 
     Returns
     -------
@@ -26,28 +31,42 @@ def separable(source: Source, summary: Summary, n_components: int, rng: np.rando
     """
     m = source.shape[1]
     width = min(m, 4 * n_components + 8)
-    dtype = source.float_dtype
-    basis = np.eye(m, dtype=dtype) if width == m else rng.standard_normal((m, width)).astype(dtype)
-    sketch = np.concatenate([_codes(source, summary, cut, basis) for cut in source.bounds()])
+    sketch = np.empty(
+        (source.shape[0], width)
+    )  # that of narrow data is X itself: what is projected must be written
+    basis = None if width == m else rng.standard_normal((m, width)).astype(source.float_dtype)
+    for cut in source.bounds():
+        rows: Any = (
+            _filled(source.block(*cut), summary) if basis is None else _codes(source, summary, cut, basis)
+        )
+        sketch[slice(*cut)] = rows.toarray() if sp.issparse(rows) else rows
     if source.row_weights is not None:
         sketch[source.row_weights == 0] = 0  # a row that does not count is not picked
     H = random(source, summary, n_components, rng)
-    for j, i in enumerate(map(int, pick_rows(sketch, n_components))):
+    eps = float(np.finfo(source.float_dtype).eps)
+    for j, i in enumerate(map(int, pick_rows(sketch, n_components, eps))):
         row = _filled(source.block(i, i + 1), summary)
         H[j] = row.toarray()[0] if sp.issparse(row) else row[0]
     return H
 
 
-def pick_rows(X: np.ndarray, n_rows: int) -> np.ndarray:
+def pick_rows(rest: np.ndarray, n_rows: int, eps: float = 2.0**-52) -> np.ndarray:
     """Successive projection: the row of largest norm, then again on what is orthogonal to it.
+
+    Parameters
+    ----------
+    rest : ndarray of shape (n, d), float64
+        The rows; what is left of them afterwards.
+    n_rows : int
+    eps : float, default=2**-52
+        Relative accuracy of the rows.
 
     Returns
     -------
     ndarray of at most ``n_rows`` indices; fewer when nothing but rounding errors is left.
     """
-    rest = X.astype(np.float64)
     norms = np.einsum("ij,ij->i", rest, rest)
-    limit = norms.max(initial=0.0) * np.finfo(X.dtype).eps
+    limit = norms.max(initial=0.0) * eps
     picked: list[int] = []
     while len(picked) < n_rows:
         row = int(np.argmax(norms))
@@ -55,6 +74,8 @@ def pick_rows(X: np.ndarray, n_rows: int) -> np.ndarray:
             break
         picked.append(row)
         direction = rest[row] / np.sqrt(norms[row])
-        rest -= np.outer(rest @ direction, direction)
+        for start in range(0, len(rest), AT_ONCE):
+            part = rest[start : start + AT_ONCE]
+            part -= np.outer(part @ direction, direction)
         norms = np.einsum("ij,ij->i", rest, rest)
     return np.array(picked, dtype=np.int64)
