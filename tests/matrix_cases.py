@@ -116,10 +116,11 @@ MONOTONE = [combination for combination in COMBINATIONS if combination[2] != "al
 
 @contextmanager
 def quietly():
-    """Without the two warnings that are about the data of a test, not about the library."""
+    """Without the warnings that are about the data of a test, not about the library."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", ".*a smaller n_components would do", UserWarning)
+        warnings.filterwarnings("ignore", "X has no observed cell", UserWarning)
         yield
 
 

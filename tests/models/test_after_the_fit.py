@@ -1,12 +1,18 @@
 """What a fitted NMF offers: certificates, filled cells, shares, streams, callbacks."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.base import clone
 
+import nonneg
 from matrix_cases import planted, quietly
 from nonneg import NMF
-from nonneg.exceptions import IncompatibleError
+from nonneg.data import as_source
+from nonneg.data.block import Block
+from nonneg.exceptions import ConvergenceWarning, IncompatibleError
 from nonneg.models.certificate import duplicate_components, svd_bound
 from nonneg.penalties import L1, L2
 
@@ -38,8 +44,6 @@ def test_certificate_with_frozen_parts_and_sample_weight():
 
 @pytest.mark.parametrize("data", [X, X.T.copy(), sp.csr_array(X)], ids=["tall", "wide", "csr"])
 def test_svd_bound_is_numpys(data):
-    from nonneg.data import as_source
-
     dense = data.toarray() if sp.issparse(data) else data
     values = np.linalg.svd(dense, compute_uv=False)
     bound, size = svd_bound(as_source(data), 3)
@@ -111,6 +115,94 @@ def test_partial_fit_goes_on_from_a_fit_and_keeps_frozen_rows():
         NMF(3, penalty_H=L1(1e-3)).partial_fit(X)
     with pytest.raises(ValueError, match="forgetting"):
         model.partial_fit(X, forgetting=0.0)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl", 0.5, 3])
+@pytest.mark.parametrize("power", [-300, -30, 30, 300])
+def test_a_stream_has_no_unit(loss, power):
+    data = planted(n=160, m=12) + 0.01
+    with quietly():
+        plain, scaled = (NMF(3, loss=loss, random_state=0, max_iter=50) for _ in range(2))
+        for batch in np.array_split(data, 4):
+            plain.partial_fit(batch, forgetting=0.9)
+            scaled.partial_fit(np.ldexp(batch, power), forgetting=0.9)
+    np.testing.assert_allclose(np.ldexp(scaled.components_, -power), plain.components_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl", 3])
+def test_batches_of_a_stream_may_differ_in_size_by_any_factor(loss):
+    """Beside rows that are 2^60 times larger, small ones count as much as zeros do."""
+    large, small = np.ldexp(planted(n=80, m=12) + 0.01, 60), planted(seed=1, n=80, m=12)
+    found = []
+    for last in (small, np.zeros_like(small)):
+        stream = NMF(3, loss=loss, random_state=0, max_iter=50)
+        for batch in (large, large, last):
+            stream.partial_fit(batch, forgetting=0.9)
+        found.append(stream.components_)
+    np.testing.assert_allclose(*found, rtol=1e-9)
+    stream = NMF(3, loss=loss, random_state=0, max_iter=50)
+    for batch in (small, large, small, large):
+        assert np.isfinite(stream.partial_fit(batch).score(large))
+
+
+def test_a_stream_survives_a_file(tmp_path):
+    model = fitted(X * 1e20)
+    model.save(tmp_path / "stream.nmf")
+    again = nonneg.load(tmp_path / "stream.nmf")
+    assert np.array_equal(model.partial_fit(X * 1e20).components_, again.partial_fit(X * 1e20).components_)
+
+
+def test_a_stream_cannot_go_on_from_a_penalised_fit():
+    model = fitted(penalty_H=L1(1e-3)).set_params(penalty_H=None)
+    with pytest.raises(ValueError, match="cannot go on from this fit: it had penalties"):
+        model.partial_fit(X)
+
+
+def test_a_stall_is_said_once_with_what_to_do():
+    for data, tol, advice in (
+        (X.astype(np.float32), 1e-9, "raise tol, or pass X as float64"),
+        (X, 1e-15, "raise tol$"),
+    ):
+        with pytest.warns(ConvergenceWarning, match=f"no longer changes in float.*{advice}") as seen:
+            model = NMF(3, random_state=0, tol=tol, max_iter=5000).fit(data)
+        assert len(seen) == 1 and not model.converged_ and model.n_iter_ < 5000
+    NMF(3, random_state=0, tol=0, max_iter=5000).fit(X)  # as far as it goes is what was asked for
+
+
+def test_a_generator_seeds_a_fit():
+    def fit(generator):
+        with quietly():
+            return NMF(3, init="random", n_init=2, max_iter=30, random_state=generator).fit(X)
+
+    one, two = fit(np.random.default_rng(5)), fit(np.random.default_rng(5))
+    assert np.array_equal(one.components_, two.components_)
+    generator = np.random.default_rng(5)
+    assert np.array_equal(fit(generator).components_, one.components_)
+    assert not np.array_equal(fit(generator).components_, one.components_)  # it has moved on
+    copy = clone(NMF(3, random_state=np.random.default_rng(7)))
+    assert isinstance(copy.random_state, np.random.Generator) and isinstance(
+        copy.get_params()["random_state"], np.random.Generator
+    )
+
+
+def test_the_svd_bound_of_wide_sparse_data_needs_no_dense_copy(monkeypatch):
+    data = sp.random_array((300, 40_000), density=1e-3, rng=np.random.default_rng(0), format="csr")
+    monkeypatch.setattr(Block, "dense", lambda block: pytest.fail("a dense copy"))
+    tracemalloc.start()
+    bound, size = svd_bound(as_source(data), 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size == pytest.approx(sp.linalg.norm(data)) and 0 < bound < size
+    assert peak < 300 * 40_000 * 8 / 4
+
+
+def test_the_svd_bound_of_wide_data_in_blocks(small_blocks):
+    data = np.random.default_rng(0).random((200, 300)).astype(np.float32)
+    values = np.linalg.svd(data.astype(float), compute_uv=False)
+    for kind in (np.asarray, sp.csr_array):
+        assert svd_bound(as_source(kind(data)), 3)[0] == pytest.approx(
+            np.sqrt((values[3:] ** 2).sum()), rel=1e-6
+        )
 
 
 def test_a_failed_fit_leaves_the_model_as_it_was():

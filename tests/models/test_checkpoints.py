@@ -8,6 +8,7 @@ import pytest
 import reference as ref
 from matrix_cases import case, fitted, planted
 from nonneg.exceptions import CheckpointError
+from nonneg.models.inputs import plain
 from nonneg.penalties import L1, Simplex
 
 X = planted()
@@ -129,6 +130,33 @@ def test_damage_is_noticed(tmp_path):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged"):
         fitted(X, max_iter=6, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_generators_resume_by_what_they_draw(make, tmp_path):
+    given = {"init": "random", "tol": 0, "n_init": 2}
+    whole = fitted(X, max_iter=9, random_state=make(0), **given)
+    for steps in (4, 9):
+        stopped = fitted(X, max_iter=steps, random_state=make(0), checkpoint=tmp_path, **given)
+    same_bits(whole, stopped)
+    with pytest.raises(CheckpointError, match="other data or parameters"):
+        fitted(X, max_iter=9, random_state=make(4), checkpoint=tmp_path, **given)
+
+
+def test_a_checkpoint_of_another_algorithm_is_refused(tmp_path, monkeypatch):
+    fitted(X, max_iter=3, tol=0, checkpoint=tmp_path)
+    monkeypatch.setattr("nonneg.models.nmf.CHECKPOINT_VERSION", 10**6)
+    with pytest.raises(CheckpointError, match="other data or parameters"):
+        fitted(X, max_iter=6, tol=0, checkpoint=tmp_path)
+
+
+def test_objects_count_by_what_they_hold_not_by_where_they_lie():
+    class Own:
+        def __init__(self, c):
+            self.c = c
+
+    assert plain(Own(1)) == plain(Own(1)) != plain(Own(2))
+    assert plain(np.float64(0.5)) == plain(0.5)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -27,7 +27,7 @@ from nonneg.deep.settings import (
 from nonneg.deep.train import EpochRecord, train
 from nonneg.files import Checkpoint, fingerprint
 from nonneg.models.base import Factorization
-from nonneg.models.inputs import arrays_of
+from nonneg.models.inputs import arrays_of, draw_seed
 
 __all__ = ["DeepFactorization"]
 
@@ -262,15 +262,6 @@ def padded(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a function of `EVAL_ROWS` rows to fewer: products of another height would round differently."""
     missing = EVAL_ROWS - x.shape[0]
     return function(nn.functional.pad(x, (0, 0, 0, missing)))[: x.shape[0]] if missing else function(x)
-
-
-def draw_seed(random_state: Any) -> int:
-    """Return an integer seed of 31 bits for a `random_state`."""
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**31))
-    from sklearn.utils import check_random_state
-
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def check_training(values: dict[str, Any]) -> dict[str, Any]:

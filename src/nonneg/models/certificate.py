@@ -9,8 +9,17 @@ import numpy as np
 import scipy.linalg
 
 from ..data import Source
+from ..exceptions import ConvergenceWarning
+from ..solvers.solution import Solution
 
-__all__ = ["Certificate", "dead_components", "duplicate_components", "svd_bound", "warn_of_useless"]
+__all__ = [
+    "Certificate",
+    "dead_components",
+    "duplicate_components",
+    "svd_bound",
+    "warn_of_stall",
+    "warn_of_useless",
+]
 
 EXACT_BOUND_UP_TO = 2000  # rows or columns, whichever are fewer
 DEAD_BELOW = 1e-6  # of the largest component's norm
@@ -56,8 +65,15 @@ def svd_bound(source: Source, k: int) -> tuple[float, float]:
             product = X.T @ X
             gram += product.toarray() if block.is_sparse else product
     else:
-        X = np.concatenate([block.dense().X for block in source.blocks()]).astype(np.float64)
-        gram = X @ X.T
+        gram = np.zeros((n, n))
+        bounds = source.bounds()
+        for i, one in enumerate(bounds):  # pairs of blocks: no copy of X, and a sparse one stays sparse
+            A = source.block(*one).X.astype(np.float64)
+            for other in bounds[i:]:
+                product = A @ source.block(*other).X.astype(np.float64).T
+                part = product.toarray() if source.is_sparse else product
+                gram[slice(*one), slice(*other)] = part
+                gram[slice(*other), slice(*one)] = part.T
     values = np.maximum(scipy.linalg.eigvalsh(gram), 0)[::-1]
     return float(np.sqrt(values[k:].sum())), float(np.sqrt(values.sum()))
 
@@ -89,3 +105,16 @@ def warn_of_useless(H: np.ndarray, W_norms: np.ndarray, stacklevel: int) -> None
         warnings.warn(
             f"{' and '.join(found)}; a smaller n_components would do", UserWarning, stacklevel=stacklevel
         )
+
+
+def warn_of_stall(solution: Solution, name: str, tol: float, stacklevel: int) -> None:
+    """One warning for a search that ended before ``tol`` because its loss no longer changes; none for tol = 0."""
+    if solution.status != "stalled" or tol == 0:
+        return
+    wider = ", or pass X as float64" if solution.H.dtype == np.float32 else ""
+    warnings.warn(
+        f"{name} stopped after {solution.n_iter} iterations with KKT residual {solution.kkt:.2e} > tol={tol:.0e}, "
+        f"because the loss no longer changes in {solution.H.dtype}; raise tol{wider}",
+        ConvergenceWarning,
+        stacklevel=stacklevel,
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from ..data import Source, Summary
 from ..penalties import combine
@@ -17,6 +18,7 @@ from .units import exponent_of, times
 __all__ = [
     "arrays_of",
     "check_positive",
+    "draw_seed",
     "fitted_so_far",
     "frozen_mask",
     "plain",
@@ -26,6 +28,13 @@ __all__ = [
     "shares",
     "start_value",
 ]
+
+
+def draw_seed(random_state: Any) -> int:
+    """Return an integer seed of 31 bits for a `random_state`: int, RandomState, Generator or None."""
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def shares(W: np.ndarray, H: np.ndarray) -> np.ndarray:
@@ -152,4 +161,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
         return [str(value.dtype), value.tolist()]
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value).__repr__ is object.__repr__:  # it would be an address: nothing that another process knows
+        return [f"{type(value).__module__}.{type(value).__qualname__}", plain(getattr(value, "__dict__", {}))]
     return value if isinstance(value, (str, int, float)) else repr(value)

@@ -3,51 +3,53 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from ..data import Source, Summary
 from ..data.threads import workers
 from ..exceptions import ConvergenceWarning, IncompatibleError
 from ..files import Checkpoint, fingerprint
 from ..init import initial_components
-from ..losses import BetaLoss, as_loss
+from ..losses import as_loss
 from ..penalties import combine
 from ..solvers.hals import HALS
-from ..solvers.judge import judge
 from ..solvers.loop import ROW_TOLERANCE, solve
 from ..solvers.problem import Problem
 from ..solvers.progressive import mean_rows, worth_it
 from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
-from .base import Factorization
 from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks, with_log
-from .cells import check_indices, imputed, predicted
-from .certificate import Certificate, dead_components, duplicate_components, svd_bound, warn_of_useless
+from .certificate import warn_of_stall, warn_of_useless
 from .inputs import (
     arrays_of,
     check_positive,
+    draw_seed,
     fitted_so_far,
     frozen_mask,
     plain,
-    pull_on_rows,
     pull_state,
     rows_weight,
     shares,
     start_value,
 )
-from .online import learn_batch, statistics_of
+from .matrix import MatrixFactorization
+from .online import in_units, learn_batch, statistics_of
 from .parameters import MATRIX_PARAMETERS
 from .units import exponent_of, loss_times, power_of, rescaled, set_floor, taken_back, times
+from .unobserved import Unobserved, filled
 
 __all__ = ["NMF"]
 
 
-class NMF(CallbackSupportMixin, Factorization):
+#: Part of every checkpoint's fingerprint. Raise it when a resumed fit would no longer be the fit it was begun as.
+CHECKPOINT_VERSION = 2
+
+
+class NMF(CallbackSupportMixin, MatrixFactorization):
     """Non-negative matrix factorization.
 
     ::
@@ -84,7 +86,7 @@ class NMF(CallbackSupportMixin, Factorization):
         Seconds after which no further iteration is begun.
     checkpoint : path, optional
         Folder; a fit that was stopped goes on from there, with the same result as if it never had been.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
     verbose : int, default=0
         1 logs every tenth iteration to the logger ``nonneg``.
 
@@ -170,6 +172,8 @@ class NMF(CallbackSupportMixin, Factorization):
     ) -> np.ndarray:
         loss = as_loss(self.loss)
         check_positive(loss, summary, source)
+        unobserved = Unobserved.of(source)
+        unobserved.warn(bool(combine(self.penalty_W, "W") or combine(self.penalty_H, "H")))
         source.scale, summary = rescaled(source, summary)
         set_floor(source, summary, loss.beta)
         k = int(self.n_components)
@@ -189,7 +193,8 @@ class NMF(CallbackSupportMixin, Factorization):
         callback = iteration_callback(self, int(self.max_iter) * int(self.n_init), fitted_so_far(power))
         tell = with_log(callback, self.verbose, type(self).__name__)
         for attempt in range(int(self.n_init)):
-            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1) + attempt)
+            seed = draw_seed(self.random_state)
+            rng = np.random.default_rng(seed + attempt)
             H, problem.row_pull = H0, None
             progressive = (
                 H is None and self._sampled(attempt) and isinstance(solver, HALS) and worth_it(problem)
@@ -198,7 +203,7 @@ class NMF(CallbackSupportMixin, Factorization):
                 H = mean_rows(problem, rng)
             elif H is None:
                 H = initial_components(self.init if attempt == 0 else "random", source, summary, k, rng)
-            checkpoint = self._checkpoint(source, attempt, W0, H0)
+            checkpoint = self._checkpoint(source, attempt, seed, W0, H0)
             solution = solve(
                 problem, solver, H.copy(), None if W0 is None else W0.copy(),
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
@@ -213,14 +218,23 @@ class NMF(CallbackSupportMixin, Factorization):
         assert best is not None
         if callback is not None:
             callback.finish()
+        if unobserved.columns.any() and not penalties:
+            best = replace(best, H=filled(best.H, unobserved.columns, problem))
+            with workers(len(source.bounds())) as pool:
+                best.W = solve_rows(problem, best.H, ROW_TOLERANCE[best.H.dtype], pool)
         self._row_pull = pull_state(best.row_pull, problem)
         if hasattr(self, "n_batches_"):
             del self.n_batches_
-        self._past = None
-        if source.scale == 1 and not penalties and best.stats is not None:  # for partial_fit
-            self._past = statistics_of(problem, best.W, best.H, best.stats)
         self.restart_losses_ = loss_times(losses, -power_of(source) * loss.beta)
-        return self._accept(best, source, loss)
+        W = self._accept(best, source, loss)
+        self._past = None
+        if (
+            not penalties
+            and best.stats is not None
+            and np.array_equal(self._in_power(power_of(source)), best.H)
+        ):
+            self._past = {"power": power_of(source), **statistics_of(problem, best.W, best.H, best.stats)}
+        return W
 
     def _sampled(self, attempt: int) -> bool:
         """Whether a start may come from a sample of the rows: a named init is taken at its word."""
@@ -242,22 +256,9 @@ class NMF(CallbackSupportMixin, Factorization):
         self.reconstruction_err_ = loss_times(np.sqrt(2 * max(solution.loss, 0)), back * loss.beta / 2)
         self.labels_ = shares(solution.W, solution.H).argmax(axis=1)
         solution.warn(type(self).__name__, float(self.tol))
+        warn_of_stall(solution, type(self).__name__, float(self.tol), stacklevel=7)
         warn_of_useless(solution.H, np.linalg.norm(solution.W, axis=0).astype(np.float64), stacklevel=6)
         return W
-
-    def _pins_H(self) -> bool:
-        """Whether a penalty pins the scale of H, so that W has the unit of X."""
-        return combine(self.penalty_H, "H", "penalty_H").fixes_scale
-
-    def _power_of_H(self, source: Source) -> int:
-        """Power of two by which H is multiplied for a source: its own, unless penalties tie it to that of X."""
-        if self._pins_H():
-            return 0
-        return -exponent_of(self.components_) if self._row_pull is None else power_of(source)
-
-    def _components_for(self, source: Source) -> np.ndarray:
-        """H in the units of a source."""
-        return times(self.components_, self._power_of_H(source), source.float_dtype)
 
     def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
         k, (n, m) = int(self.n_components), source.shape
@@ -269,18 +270,23 @@ class NMF(CallbackSupportMixin, Factorization):
             H = times(H, power_of(source))
         return W, H
 
+    def _in_power(self, power: int) -> np.ndarray:
+        """H in units in which X is multiplied by 2^power."""
+        return times(self.components_, power)
+
     def _checkpoint(
-        self, source: Source, attempt: int, W0: np.ndarray | None, H0: np.ndarray | None
+        self, source: Source, attempt: int, seed: int, W0: np.ndarray | None, H0: np.ndarray | None
     ) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
         parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
         for name in ("checkpoint", "max_iter", "max_time", "verbose"):
             del parameters[name]
+        parameters["random_state"] = None if self.random_state is None else seed  # generators have no name
         data = [fingerprint(*arrays_of(block)) for block in source.blocks()]  # one block in memory at a time
         start = [array for array in (W0, H0) if array is not None]
         folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
-        return Checkpoint(folder, fingerprint(parameters, attempt, data, *start))
+        return Checkpoint(folder, fingerprint(CHECKPOINT_VERSION, parameters, attempt, data, *start))
 
     def partial_fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, forgetting: float = 1.0
@@ -317,141 +323,34 @@ class NMF(CallbackSupportMixin, Factorization):
                 self.fit(X, sample_weight=sample_weight)
             self.n_batches_ = 1
             return self
-        source = self._source(X, sample_weight=sample_weight, whom="partial_fit")
-        self._check_data(source, "partial_fit")
-        problem = self._problem(source, source.summary())
-        if source.scale != 1 or self._past is None:
+        if self._past is None:
             raise ValueError(
-                "partial_fit takes X whose largest cell lies between 1e-6 and 1e6, in every batch: its statistics "
-                "add up in the units of the data; multiply all batches by one factor"
+                "partial_fit cannot go on from this fit: it had penalties, or its components reach the end of the "
+                "floats; fit afresh without penalties, or multiply X by a constant"
             )
-        problem.frozen = frozen_mask(self.frozen, self.n_components_, self.components_)
-        with workers(len(source.bounds())) as pool:
-            self.components_, self._past = learn_batch(
-                problem, self.components_, self._past, forgetting, ROW_TOLERANCE[self.components_.dtype], pool
-            )
+        source = self._source(X, sample_weight=sample_weight, whom="partial_fit")
+        self._learn(source, self._check_data(source, "partial_fit"), forgetting)
         for stale in ("labels_", "history_", "kkt_residual_", "converged_", "reconstruction_err_"):
             if hasattr(self, stale):  # they described the components before
                 delattr(self, stale)
         self.n_batches_ = getattr(self, "n_batches_", 0) + 1
         return self
 
-    # -- new data -------------------------------------------------------------------------------------------
-
-    def _problem(self, source: Source, summary: Summary) -> Problem:
-        loss = as_loss(self.loss)
-        source.scale, summary = rescaled(source, summary)
+    def _learn(self, source: Source, summary: Summary, forgetting: float) -> None:
+        """One batch, in units in which the larger of its cells and the components so far are about 1."""
+        assert self._past is not None
+        loss, H = as_loss(self.loss), self.components_
+        check_positive(loss, summary, source)
+        W = self._transform_source(source).astype(H.dtype, copy=False)
+        power = -exponent_of([summary.maximum, float(H.max(initial=0.0))])
+        source.scale, source.floor = 2.0**power, 0.0
+        if power:
+            summary = source.summary()
         set_floor(source, summary, loss.beta)
-        frozen = np.zeros(self.n_components_, bool)
+        frozen = frozen_mask(self.frozen, self.n_components_, H)
         problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, summary.squares, frozen)
-        if self._row_pull is not None:
-            problem.row_pull = pull_on_rows(self._row_pull, self.penalty_W, source, loss.beta)
-        return problem
-
-    def _transform_source(self, source: Source) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            problem = self._problem(source, source.summary())
-        W = self._rows(problem, source)
-        return times(W, self._power_of_H(source) - power_of(source))
-
-    def _rows(self, problem: Problem, source: Source) -> np.ndarray:
-        H = self._components_for(source)
+        past = in_units(self._past, power, loss)
         with workers(len(source.bounds())) as pool:
-            return solve_rows(problem, H, ROW_TOLERANCE[H.dtype], pool)
-
-    def _score_source(self, source: Source, summary: Summary) -> float:
-        problem = self._problem(source, summary)
-        W, H = self._rows(problem, source), self._components_for(source)
-        loss = sum(problem.loss.value(block, W[block.rows], H) for block in source.blocks())
-        return -loss_times(loss / summary.total_weight, -power_of(source) * problem.loss.beta)
-
-    def memberships(self, X: Any, *, weights: Any = None) -> np.ndarray:
-        """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-        """
-        check_is_fitted(self)
-        source = self._source(X, weights=weights, whom="memberships")
-        self._check_data(source, "memberships")
-        W = self._transform_source(source)
-        return shares(W, self.components_)
-
-    def impute(self, X: Any, *, weights: Any = None) -> np.ndarray:
-        """Return X dense, with missing cells filled by W @ H; observed cells keep their bits.
-
-        Parameters
-        ----------
-        X : as for `transform`
-            Its missing cells: NaN (with ``missing="ignore"`` or ``"unstored"``), not stored (``"unstored"``), or of
-            weight 0.
-        weights : array-like or sparse of shape (n_samples, n_features), optional
-        """
-        check_is_fitted(self)
-        source = self._source(X, weights=weights, whom="impute")
-        self._check_data(source, "impute")
-        W = self._transform_source(source)
-        source.scale = 1.0
-        return imputed(source, W, self.components_, type(self).__name__)
-
-    def predict_cells(self, X: Any, rows: Any, cols: Any, *, weights: Any = None) -> np.ndarray:
-        """Return (W H)_ij for the pairs (rows[t], cols[t]), W being the `transform` of X.
-
-        Parameters
-        ----------
-        X : as for `transform`
-        rows, cols : array-like of int, of one length
-        """
-        check_is_fitted(self)
-        source = self._source(X, weights=weights, whom="predict_cells")
-        self._check_data(source, "predict_cells")
-        rows = check_indices("rows", rows, source.shape[0])
-        cols = check_indices("cols", cols, source.shape[1])
-        if rows.shape != cols.shape:
-            raise ValueError(f"rows and cols must have one length, got {len(rows)} and {len(cols)}")
-        return predicted(self._transform_source(source), self.components_, rows, cols)
-
-    def certificate(self, X: Any, *, weights: Any = None, sample_weight: Any = None) -> Certificate:
-        """Say what can be proved of this fit on X: see `nonneg.models.certificate.Certificate`.
-
-        The SVD bound takes one pass and an eigendecomposition of the smaller Gram matrix.
-        """
-        check_is_fitted(self)
-        source = self._source(X, weights=weights, sample_weight=sample_weight, whom="certificate")
-        summary = self._check_data(source, "certificate")
-        problem = self._problem(source, summary)
-        W, H = self._rows(problem, source), self._components_for(source)
-        problem.frozen = frozen_mask(self.frozen, len(H), H)
-        penalties = build_penalties(
-            self.penalty_W, self.penalty_H, shape=source.shape, k=len(H), weight=problem.total_weight,
-            beta=problem.loss.beta, unit=problem.unit, rows_weight=rows_weight(source), source_scale=source.scale,
-        )  # fmt: skip
-        problem.penalties = penalties or None
-        with workers(len(source.bounds())) as pool:
-            kkt, loss, _ = judge(problem, W, H, pool)
-        gap = np.nan
-        if problem.loss == BetaLoss(2) and not source.is_masked and source.row_weights is None:
-            bound, size = svd_bound(source, len(H))
-            gap = (np.sqrt(2 * max(loss, 0)) - bound) / size if size > 0 else 0.0
-        norms = np.linalg.norm(W.astype(np.float64), axis=0)
-        return Certificate(
-            kkt, float(gap), dead_components(H, norms), duplicate_components(H), self._spread()
-        )
-
-    def _spread(self) -> float:
-        losses = self.restart_losses_
-        if len(losses) < 2:
-            return np.nan
-        best = losses.min()
-        return float((losses.max() - best) / best) if best > 0 else 0.0
-
-    def top_features(self, n: int = 10) -> list[list[tuple[Any, float]]]:
-        """Return, for every component, its ``n`` largest features as (name, weight)."""
-        check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", None)
-        order = np.argsort(-self.components_, axis=1, kind="stable")[:, :n]
-        return [
-            [(j if names is None else names[j], float(row[j])) for j in map(int, best)]
-            for row, best in zip(self.components_, order, strict=True)
-        ]
+            moved, past = learn_batch(problem, W, self._in_power(power), past, forgetting, pool)
+        self.components_ = np.where(frozen[:, None], H, times(moved, -power))
+        self._past = {"power": power, **past}

@@ -15,9 +15,8 @@ from ..data.threads import Workers
 from ..losses.beta import Stats
 from ..solvers.gram import GramStats, gram_stats
 from ..solvers.problem import Problem
-from ..solvers.rows import solve_rows
 
-__all__ = ["learn_batch", "statistics_of"]
+__all__ = ["in_units", "learn_batch", "statistics_of"]
 
 SWEEPS = 8
 
@@ -30,12 +29,27 @@ def statistics_of(problem: Problem, W: np.ndarray, H: np.ndarray, stats: Stats) 
     return {"numerator": H ** (1 / problem.loss.exponent) * stats.negative, "denominator": stats.positive}
 
 
+def in_units(past: dict[str, Any], power: int, loss: Any) -> dict[str, np.ndarray]:
+    """The statistics of earlier batches in units in which X is multiplied by 2^power (``past["power"]``: theirs)."""
+    degrees = {"A": 0, "B": 1, "numerator": 1 / loss.exponent + loss.beta - 1, "denominator": loss.beta - 1}
+    shift = power - past["power"]
+    found = {name: array for name, array in past.items() if name != "power"}
+    if shift == 0:
+        return found
+    factors = {name: np.exp2(np.clip(shift * degrees[name], -1000, 1000)) for name in found}
+    with np.errstate(over="ignore", under="ignore"):
+        return {
+            name: (array.astype(np.float64) * factors[name]).astype(array.dtype)
+            for name, array in found.items()
+        }
+
+
 def learn_batch(
     problem: Problem,
+    W: np.ndarray,
     H: np.ndarray,
-    past: dict[str, np.ndarray] | None,
+    past: dict[str, np.ndarray],
     forgetting: float,
-    tol: float,
     pool: Workers,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return H after one more batch, and the statistics to pass to the next call.
@@ -43,16 +57,15 @@ def learn_batch(
     Parameters
     ----------
     problem : Problem
-        Of the batch, in the units of the data.
+        Of the batch.
+    W : ndarray of shape (n, k)
+        Its rows, solved for H.
     H : ndarray of shape (k, m)
-    past : dict or None
-        What the last call returned.
+    past : dict
+        What the last call returned, in the units of the problem (see `in_units`).
     forgetting : float
         ρ in (0, 1].
-    tol : float
-        Of the rows' residuals.
     """
-    W = solve_rows(problem, H, tol, pool)
     if problem.loss.beta == 2 and not problem.source.is_masked:
         return _least_squares(problem, W, H, past, forgetting, pool)
     stats: Any = None
@@ -63,8 +76,7 @@ def learn_batch(
         stats = found if stats is None else stats + found
     exponent = problem.loss.exponent
     new = statistics_of(problem, W, H, stats)
-    if past is not None:
-        new = {name: forgetting * past[name].astype(H.dtype) + new[name] for name in new}
+    new = {name: forgetting * past[name].astype(H.dtype) + new[name] for name in new}
     seen = new["denominator"] > 0
     moved = np.divide(new["numerator"], new["denominator"], out=H ** (1 / exponent), where=seen) ** exponent
     return np.where(problem.frozen[:, None], H, moved), new
@@ -73,13 +85,11 @@ def learn_batch(
 def _least_squares(problem, W, H, past, forgetting, pool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     from ..kernels.hals import sweep_columns
 
-    stats: Any = None
-    if past is not None:
-        stats = GramStats(forgetting * past["A"], forgetting * past["B"], np.zeros(len(H)))
+    stats: Any = GramStats(forgetting * past["A"], forgetting * past["B"], np.zeros(len(H)))
     for found in pool.map(
         lambda cut: gram_stats(block := problem.source.block(*cut), W[block.rows]), problem.source.bounds()
     ):
-        stats = found if stats is None else stats + found
+        stats = stats + found
     A, B = (np.ascontiguousarray(part, dtype=H.dtype) for part in (stats.A, stats.B))
     H = H.copy()
     sweep_columns(H, A, B, 0.0, np.inf, SWEEPS, problem.frozen)

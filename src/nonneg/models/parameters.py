@@ -6,6 +6,7 @@ import os
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from ..init import INITS
@@ -32,6 +33,6 @@ MATRIX_PARAMETERS: dict[str, Any] = {
     "tol": [Interval(Real, 0, None, closed="left")],
     "max_time": [Interval(Real, 0, None, closed="left"), None],
     "checkpoint": [str, os.PathLike, None],
-    "random_state": ["random_state"],
+    "random_state": ["random_state", np.random.Generator],
     "verbose": ["verbose"],
 }

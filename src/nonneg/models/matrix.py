@@ -1,0 +1,171 @@
+"""What a fitted matrix model X ≈ W H offers on data: codes, scores, memberships, filled cells, certificates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ..data import Source, Summary
+from ..data.threads import workers
+from ..losses import BetaLoss, as_loss
+from ..penalties import combine
+from ..solvers.judge import judge
+from ..solvers.loop import ROW_TOLERANCE
+from ..solvers.problem import Problem
+from ..solvers.pull import build_penalties
+from ..solvers.rows import solve_rows
+from .base import Factorization
+from .cells import check_indices, imputed, predicted
+from .certificate import Certificate, dead_components, duplicate_components, svd_bound
+from .inputs import frozen_mask, pull_on_rows, rows_weight, shares
+from .units import exponent_of, loss_times, power_of, rescaled, set_floor, times
+
+__all__ = ["MatrixFactorization"]
+
+
+class MatrixFactorization(Factorization):
+    """Base class of models X ≈ W @ components_ with ``loss``, ``penalty_W``, ``penalty_H`` and ``frozen``.
+
+    A fit sets ``components_``, ``n_components_``, ``restart_losses_`` and ``_row_pull`` (see `inputs.pull_state`).
+    """
+
+    loss: Any
+    penalty_W: Any
+    penalty_H: Any
+    frozen: Any
+    restart_losses_: np.ndarray
+    _row_pull: dict[str, Any] | None
+
+    def _pins_H(self) -> bool:
+        """Whether a penalty pins the scale of H, so that W has the unit of X."""
+        return combine(self.penalty_H, "H", "penalty_H").fixes_scale
+
+    def _power_of_H(self, source: Source) -> int:
+        """Power of two by which H is multiplied for a source: its own, unless penalties tie it to that of X."""
+        if self._pins_H():
+            return 0
+        return -exponent_of(self.components_) if self._row_pull is None else power_of(source)
+
+    def _components_for(self, source: Source) -> np.ndarray:
+        """H in the units of a source."""
+        return times(self.components_, self._power_of_H(source), source.float_dtype)
+
+    def _problem(self, source: Source, summary: Summary) -> Problem:
+        loss = as_loss(self.loss)
+        source.scale, summary = rescaled(source, summary)
+        set_floor(source, summary, loss.beta)
+        frozen = np.zeros(self.n_components_, bool)
+        problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, summary.squares, frozen)
+        if self._row_pull is not None:
+            problem.row_pull = pull_on_rows(self._row_pull, self.penalty_W, source, loss.beta)
+        return problem
+
+    def _transform_source(self, source: Source) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            problem = self._problem(source, source.summary())
+        W = self._rows(problem, source)
+        return times(W, self._power_of_H(source) - power_of(source))
+
+    def _rows(self, problem: Problem, source: Source) -> np.ndarray:
+        H = self._components_for(source)
+        with workers(len(source.bounds())) as pool:
+            return solve_rows(problem, H, ROW_TOLERANCE[H.dtype], pool)
+
+    def _score_source(self, source: Source, summary: Summary) -> float:
+        problem = self._problem(source, summary)
+        W, H = self._rows(problem, source), self._components_for(source)
+        loss = sum(problem.loss.value(block, W[block.rows], H) for block in source.blocks())
+        return -loss_times(loss / summary.total_weight, -power_of(source) * problem.loss.beta)
+
+    def memberships(self, X: Any, *, weights: Any = None) -> np.ndarray:
+        """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+        """
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, whom="memberships")
+        self._check_data(source, "memberships")
+        W = self._transform_source(source)
+        return shares(W, self.components_)
+
+    def impute(self, X: Any, *, weights: Any = None) -> np.ndarray:
+        """Return X dense, with missing cells filled by W @ H; observed cells keep their bits.
+
+        Parameters
+        ----------
+        X : as for `transform`
+            Its missing cells: NaN (with ``missing="ignore"`` or ``"unstored"``), not stored (``"unstored"``), or of
+            weight 0.
+        weights : array-like or sparse of shape (n_samples, n_features), optional
+        """
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, whom="impute")
+        self._check_data(source, "impute")
+        W = self._transform_source(source)
+        source.scale = 1.0
+        return imputed(source, W, self.components_, type(self).__name__)
+
+    def predict_cells(self, X: Any, rows: Any, cols: Any, *, weights: Any = None) -> np.ndarray:
+        """Return (W H)_ij for the pairs (rows[t], cols[t]), W being the `transform` of X.
+
+        Parameters
+        ----------
+        X : as for `transform`
+        rows, cols : array-like of int, of one length
+        """
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, whom="predict_cells")
+        self._check_data(source, "predict_cells")
+        rows = check_indices("rows", rows, source.shape[0])
+        cols = check_indices("cols", cols, source.shape[1])
+        if rows.shape != cols.shape:
+            raise ValueError(f"rows and cols must have one length, got {len(rows)} and {len(cols)}")
+        return predicted(self._transform_source(source), self.components_, rows, cols)
+
+    def certificate(self, X: Any, *, weights: Any = None, sample_weight: Any = None) -> Certificate:
+        """Say what can be proved of this fit on X: see `nonneg.models.certificate.Certificate`.
+
+        The SVD bound takes one pass and an eigendecomposition of the smaller Gram matrix.
+        """
+        check_is_fitted(self)
+        source = self._source(X, weights=weights, sample_weight=sample_weight, whom="certificate")
+        summary = self._check_data(source, "certificate")
+        problem = self._problem(source, summary)
+        W, H = self._rows(problem, source), self._components_for(source)
+        problem.frozen = frozen_mask(self.frozen, len(H), H)
+        penalties = build_penalties(
+            self.penalty_W, self.penalty_H, shape=source.shape, k=len(H), weight=problem.total_weight,
+            beta=problem.loss.beta, unit=problem.unit, rows_weight=rows_weight(source), source_scale=source.scale,
+        )  # fmt: skip
+        problem.penalties = penalties or None
+        with workers(len(source.bounds())) as pool:
+            kkt, loss, _ = judge(problem, W, H, pool)
+        gap = np.nan
+        if problem.loss == BetaLoss(2) and not source.is_masked and source.row_weights is None:
+            bound, size = svd_bound(source, len(H))
+            gap = (np.sqrt(2 * max(loss, 0)) - bound) / size if size > 0 else 0.0
+        norms = np.linalg.norm(W.astype(np.float64), axis=0)
+        return Certificate(
+            kkt, float(gap), dead_components(H, norms), duplicate_components(H), self._spread()
+        )
+
+    def _spread(self) -> float:
+        losses = self.restart_losses_
+        if len(losses) < 2:
+            return np.nan
+        best = losses.min()
+        return float((losses.max() - best) / best) if best > 0 else 0.0
+
+    def top_features(self, n: int = 10) -> list[list[tuple[Any, float]]]:
+        """Return, for every component, its ``n`` largest features as (name, weight)."""
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        order = np.argsort(-self.components_, axis=1, kind="stable")[:, :n]
+        return [
+            [(j if names is None else names[j], float(row[j])) for j in map(int, best)]
+            for row, best in zip(self.components_, order, strict=True)
+        ]
