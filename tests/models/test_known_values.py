@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -89,6 +91,39 @@ def test_slack_matrices_of_regular_polygons(n, rank, one_lower):
     assert residual(below, X) == pytest.approx(one_lower, abs=6e-4)
     exact = fitted(X, rank, n_init=12, init="random", tol=1e-9, max_iter=3000)
     assert residual(exact, X) < 1e-3
+
+
+def swimmer() -> np.ndarray:
+    """256 images of a torso with four limbs in four positions each (Donoho and Stodden 2003): 17 disjoint parts."""
+    positions = np.array(list(itertools.product(range(4), repeat=4)))
+    limbs = np.kron(np.eye(16), np.ones(4))  # 16 limbs of 4 cells
+    torso = np.ones((256, 6))
+    drawn = sum(limbs[4 * limb + positions[:, limb]] for limb in range(4))
+    return np.concatenate([drawn, torso], axis=1)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_swimmer_is_factorized_exactly(loss):
+    X = swimmer()
+    assert np.linalg.matrix_rank(X) == 13
+    model = fitted(X, 17, loss=loss, n_init=8, init="random", tol=1e-8, max_iter=2000)
+    assert residual(model, X) < 1e-4
+    below = fitted(X, 12, loss=loss, n_init=2, init="random", tol=1e-6, max_iter=1000)
+    svd = np.linalg.svd(X, compute_uv=False)
+    assert residual(below, X) >= np.sqrt((svd[12:] ** 2).sum() / (svd**2).sum()) - 1e-9
+
+
+@pytest.mark.parametrize(("a", "rank"), [(1.5, 3), (2.5, 4), (3.5, 5)])
+def test_nested_hexagons(a, rank):
+    """The slack matrix of one hexagon in another has rank 3; its non-negative rank grows with a (Gillis, Glineur 2012)."""
+    row = np.array([1, a, 2 * a - 1, 2 * a - 1, a, 1])
+    X = np.stack([np.roll(row, i) for i in range(6)])
+    assert np.linalg.matrix_rank(X) == 3
+    exact = fitted(X, rank, n_init=20, init="random", tol=1e-9, max_iter=5000)
+    assert residual(exact, X) < 1e-3
+    if rank > 3:
+        below = fitted(X, rank - 1, n_init=20, init="random", tol=1e-9, max_iter=5000)
+        assert residual(below, X) > 5e-3
 
 
 def test_planted_separable_parts_are_recovered():

@@ -51,6 +51,17 @@ def test_the_loss_never_rises(kind, loss, solver):
     assert (losses[1:] <= losses[:-1] * (1 + 1e-12)).all()
 
 
+@pytest.mark.parametrize(("kind", "loss", "solver"), MONOTONE)
+def test_the_loss_never_rises_in_float32(kind, loss, solver):
+    problem = case(kind, loss)
+    X = problem.X.astype(np.float32)
+    model = fitted(X, loss=loss, solver=solver, fit=problem.fit, max_iter=60, tol=1e-4, **problem.init)
+    assert model.components_.dtype == np.float32
+    losses = model.history_["loss"]
+    assert len(losses) > 2
+    assert (losses[1:] <= losses[:-1] * (1 + 1e-5)).all()
+
+
 @pytest.mark.parametrize(("kind", "loss", "solver"), COMBINATIONS)
 def test_reported_loss_is_the_oracles(kind, loss, solver):
     problem, model, W, beta = solved(kind, loss, solver)
