@@ -115,7 +115,7 @@ def test_swimmer_is_factorized_exactly(loss):
 
 @pytest.mark.parametrize(("a", "rank"), [(1.5, 3), (2.5, 4), (3.5, 5)])
 def test_nested_hexagons(a, rank):
-    """The slack matrix of one hexagon in another has rank 3; its non-negative rank grows with a (Gillis, Glineur 2012)."""
+    """The slack matrix of a hexagon in a hexagon: rank 3, non-negative rank growing with a (Gillis, Glineur 2012)."""
     row = np.array([1, a, 2 * a - 1, 2 * a - 1, a, 1])
     X = np.stack([np.roll(row, i) for i in range(6)])
     assert np.linalg.matrix_rank(X) == 3
