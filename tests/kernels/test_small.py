@@ -17,14 +17,16 @@ def problem(n=150, m=40, k=5, dtype=np.float64, seed=0, noise=0.3):
 
 def run(X, W, H, max_iter, tol=0.0, frozen=None, carry=None, cancels=1e-12):
     W, H = W.copy(), H.copy()
-    push, scalars = (H.copy(), np.array([0.7, 1.0, np.inf, 0.0, 0.0])) if carry is None else carry
+    sizes = np.einsum("ij,ij->j", W, W, dtype=np.float64)
+    start = (H.copy(), sizes, np.array([0.7, 1.0, np.inf, 0.0, 0.0]))
+    push, sizes, scalars = start if carry is None else carry
     history = np.full((max_iter, 3), np.nan)
     frozen = np.zeros(len(H), bool) if frozen is None else frozen
     squares = float(np.vdot(X, X))
     done, status = fit_small(
-        X, W, H, push, scalars, squares, frozen, float(X.mean()) or 1.0, cancels, max_iter, tol, 8, history
-    )
-    return W, H, history[:done], status, (push, scalars)
+        X, W, H, push, sizes, scalars, squares, frozen, float(X.mean()) or 1.0, cancels, max_iter, tol, 8, history
+    )  # fmt: skip
+    return W, H, history[:done], status, (push, sizes, scalars)
 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(150, 40, 5), (64, 128, 4), (3, 2, 1), (130, 7, 11)])
@@ -90,7 +92,7 @@ def test_frozen_rows_keep_every_bit():
     X, W, H = problem()
     frozen = np.array([True, False, False, True, False])
     H[0, :3] = -0.0
-    _, after, history, _, (push, _) = run(X, W, H, 20, frozen=frozen)
+    _, after, history, _, (push, _, _) = run(X, W, H, 20, frozen=frozen)
     assert after[frozen].tobytes() == H[frozen].tobytes() == push[frozen].tobytes()
     assert not np.array_equal(after[~frozen], H[~frozen])
     assert np.all(np.diff(history[:, 0]) <= 0)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numba
 import numpy as np
 import pytest
 
 import reference as ref
 from matrix_cases import case, fitted, planted
 from nonneg.exceptions import CheckpointError
+from nonneg.files import read_bundle
 from nonneg.models.inputs import plain
 from nonneg.penalties import L1, Simplex
+from nonneg.solvers import loop
 
 X = planted()
 
@@ -130,6 +135,36 @@ def test_damage_is_noticed(tmp_path):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged"):
         fitted(X, max_iter=6, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["hals", "scd"])
+def test_scratch_is_not_written(name, tmp_path):
+    fitted(X, max_iter=3, tol=0, checkpoint=tmp_path, **SETTINGS[name])
+    _, arrays = read_bundle(sorted(tmp_path.iterdir())[-1])
+    assert sum(array.shape == (70, 3) for array in arrays.values()) == 1  # W
+
+
+def test_writing_takes_a_small_share_of_the_time(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    clock = loop._Clock(0.0, None, SimpleNamespace(done=False))
+    assert not clock.save_due()
+    now[0] = 6.0
+    assert clock.save_due()
+    now[0] = 8.0  # it took two seconds: the next one is due forty seconds after its end
+    clock.has_saved(6.0)
+    now[0] = 47.9
+    assert not clock.save_due()
+    now[0] = 48.0
+    assert clock.save_due()
+
+
+def test_compiling_does_not_count():
+    clock = loop._Clock(loop.time.perf_counter() - 100.0, 50.0, SimpleNamespace(done=True, duration=99.0))
+    assert clock.seconds() < 50 and not clock.is_over()
+    with loop._compiling() as compiling:
+        numba.njit(lambda x: x + 1)(1)
+    assert compiling.duration > 0
 
 
 @pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])

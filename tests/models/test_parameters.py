@@ -165,7 +165,8 @@ def test_score_prefers_better_models_on_held_out_rows():
 
 def test_weights_of_rows_of_zero_leave_them_out():
     kept = np.arange(70) % 3 > 0
-    one = fitted(X[kept], tol=1e-7, max_iter=3000)
-    two = fitted(X, tol=1e-7, max_iter=3000, fit={"sample_weight": kept})
-    assert relative(two.components_, one.components_) < 1e-5
+    # not to the very end: these data leave a direction open, along which rounding decides where a fit stops
+    one = fitted(X[kept], tol=1e-3)
+    two = fitted(X, tol=1e-3, fit={"sample_weight": kept})
+    assert relative(two.components_, one.components_) < 1e-9
     assert two.transform(X).shape == (70, 3)

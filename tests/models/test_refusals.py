@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -199,6 +201,22 @@ def test_everything_missing():
 def test_choices_that_do_not_go_together_say_what_does(parameters, fit):
     with pytest.raises(IncompatibleError, match=r"take|not both|drop|one"):
         NMF(3, **parameters).fit(X, **fit)
+
+
+@pytest.mark.parametrize("parameters", [
+    {"solver": "anls", "penalty_W": Smoothness(0.1)},
+    {"loss": "kl", "penalty_W": MinimumVolume(0.1)},
+    {"solver": "mu", "penalty_H": Simplex()},
+    {"penalty_H": Smoothness(0.1)},
+    {"penalty_W": Smoothness(0.1)},
+])  # fmt: skip
+def test_refusals_show_penalties_as_they_were_given(parameters, tmp_path):
+    np.save(tmp_path / "X.npy", 37 * X)
+    data = 37 * X if len(parameters) > 1 else tmp_path / "X.npy"
+    ((name, penalty),) = [(key, value) for key, value in parameters.items() if key.startswith("penalty")]
+    with pytest.raises(IncompatibleError, match=re.escape(f"{name}={penalty!r}")) as caught:
+        NMF(3, **parameters).fit(data)
+    assert "UnitNorm" not in str(caught.value)
 
 
 def test_penalties_that_do_not_fit_the_data():

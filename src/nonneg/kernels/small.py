@@ -145,7 +145,9 @@ def _half(fixed, data, moving, d, held, squares, tiny, first, n_sweeps):
     return float(before), float(after), float(largest), value
 
 
-def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, tol, n_sweeps, history):
+def fit_small(
+    X, W, H, push, sizes, scalars, squares, frozen, unit, cancels, max_iter, tol, n_sweeps, history
+):
     """Up to `max_iter` iterations of HALS with extrapolated H on a small dense X, in place.
 
     Parameters
@@ -156,6 +158,8 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
         The last accepted pair.
     push : (k, m) array, updated in place
         The extrapolated H from which the next iteration starts; H itself at the start.
+    sizes : (k,) float64 array, updated in place
+        Σ_i W_ij² of the accepted pair; carried along, so that where a call ends leaves no trace in the last bits.
     scalars : (5,) float64 array, updated in place
         Momentum, its ceiling, the loss of the accepted pair, whether losses are summed from the residual by now, and
         the iterations since the last measurable fall; (0.7, 1, inf, 0, 0) at the start.
@@ -190,14 +194,14 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
     free, k = ~frozen, len(H)
     moves_all, ignored = np.zeros(k, np.bool_), np.empty(k)
     momentum, ceiling, best, exact, still = (float(scalar) for scalar in scalars)
-    sizes = np.einsum("tjr,tjr->j", V, V, dtype=np.float64)
+    of_V = sizes.copy()
     eps, tiny = float(np.finfo(X.dtype).eps), 4 * np.finfo(X.dtype).tiny
     done, status, plain = 0, 0, False
     while done < max_iter:
         V_new, U_new = V.copy(), start.copy()
         lengths = np.einsum("tjr,tjr->j", start, start, dtype=np.float64)
-        usable = (lengths > 0) & (sizes > 0)
-        balance = np.where(usable, np.sqrt(unit * np.sqrt(lengths / np.where(usable, sizes, 1))), 1.0)
+        usable = (lengths > 0) & (of_V > 0)
+        balance = np.where(usable, np.sqrt(unit * np.sqrt(lengths / np.where(usable, of_V, 1))), 1.0)
         of_W, of_H = balance.astype(X.dtype), (unit / balance).astype(X.dtype)
         new_sizes = np.empty(k)
         _, violation, scale, _ = _half(U_new, columns, V_new, of_W, moves_all, new_sizes, tiny, 1, n_sweeps)
@@ -221,7 +225,7 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
             start[:, frozen] = U_new[:, frozen]
             ceiling = min(1.0, CEILING_GROWTH * ceiling)
             momentum = min(ceiling, GROWTH * momentum)
-            V, U, sizes = V_new, U_new, new_sizes
+            V, U, of_V = V_new, U_new, new_sizes
         violation, scale = max(violation, before), max(scale, scale_H)
         kkt = violation / scale if scale > 0 else violation
         history[done] = loss, kkt, change
@@ -232,6 +236,7 @@ def fit_small(X, W, H, push, scalars, squares, frozen, unit, cancels, max_iter, 
             status = 1 if kkt <= tol else 2
             break
     scalars[:] = momentum, ceiling, best, exact, still
+    sizes[:] = of_V
     W[...] = _matrix(V, n).T
     H[free] = _matrix(U, m)[free]
     push[free] = _matrix(start, m)[free]

@@ -114,6 +114,8 @@ class BetaLoss:
         return sum(self._value(part, self._predict(W[rows], H)) for part, rows in _dense_parts(block))
 
     def _value(self, part: Block, Y: np.ndarray) -> float:
+        if part.weights is None and self.beta == 2:
+            return 0.5 * float(_row_weighted(_row_squares(part.X - Y), part))
         if part.weights is None:
             cells = self.cells(part.X, Y)
         else:  # where nothing is observed x = y: d_β(0 | y) is infinite for β ≤ 0, and 0 · ∞ is no number
@@ -186,6 +188,14 @@ def floor_of(dtype: Any) -> float:
 def _xlogx_over_y(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(x > 0, x * np.log(np.divide(x, y)), 0.0)
+
+
+def _row_squares(gap: np.ndarray) -> np.ndarray:
+    """Σ_j gap² of every row, in float64; within a row in the dtype of the cells, where that is in range."""
+    squares = np.einsum("ij,ij->i", gap, gap).astype(np.float64)
+    if not np.isfinite(squares).all():
+        squares = np.einsum("ij,ij->i", gap, gap, dtype=np.float64)
+    return squares
 
 
 def _row_weighted(row_values: np.ndarray, block: Block) -> float:

@@ -158,8 +158,9 @@ class HALS(GramSolver):
 
         n = problem.source.shape[0]
         records = np.empty((min(most, CHUNK), 3))
+        extra = state.extra
         done, _ = fit_small(
-            problem.source.block(0, n).X, state.W, state.H, state.extra["push"], state.extra["scalars"],
+            problem.source.block(0, n).X, state.W, state.H, extra["push"], extra["squares"], extra["scalars"],
             problem.squares, problem.frozen, problem.unit, CANCELS[state.W.dtype], len(records), tol,
             self.how.times, records,
         )  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,11 @@ __all__ = ["ROW_TOLERANCE", "iterate", "solve"]
 
 ROW_TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-10}
 START_SWEEPS = 4
+SCRATCH = ("spare",)  # buffers of ``state.extra`` that are written before they are read, each like W
+CHECKPOINT_EVERY, CHECKPOINT_SHARE = (
+    5.0,
+    0.05,
+)  # seconds between two checkpoints; share of the time for writing them
 PATIENCE = 10  # iterations without a measurable fall of the loss
 
 
@@ -44,12 +50,13 @@ def solve(
 
     Stops when the KKT residual is at most ``tol``, when the loss no longer changes in this precision, after
     ``max_iter`` iterations or ``max_time`` seconds, or when ``callback(iteration, record, state)`` returns True. A
-    checkpoint is written every few seconds and at the end.
+    checkpoint is written every few seconds, as long as writing takes less than 5 % of the time, and at the end. The
+    time that compiling kernels takes does not count.
     """
     began = time.perf_counter()
     history = History()
     row_tol = ROW_TOLERANCE[H.dtype]
-    with workers(len(problem.source.bounds())) as pool:
+    with workers(len(problem.source.bounds())) as pool, _compiling() as compiling:
         resumed = checkpoint.load_latest() if checkpoint else None
         if resumed:
             done, state, past, limit = _from_checkpoint(resumed, history)
@@ -68,8 +75,8 @@ def solve(
             state = State(W, H)
             solver.start(problem, state)
             state.extra["looked"] = np.zeros(2)
+        clock = _Clock(began - past, max_time, compiling)
         while True:
-            clock = _Clock(began - past, max_time)
             done, status = iterate(
                 problem, solver, state, pool, history, clock,
                 first=done + 1, max_iter=max_iter, tol=limit, callback=callback, checkpoint=checkpoint,
@@ -119,21 +126,35 @@ def _onto_constraint(problem: Problem, H: np.ndarray) -> np.ndarray:
 class _Clock:
     """Seconds since the start, earlier runs of a resumed fit included."""
 
-    def __init__(self, began: float, max_time: float | None) -> None:
-        self.began, self.max_time = began, max_time
-        self.saved = time.perf_counter()
+    def __init__(self, began: float, max_time: float | None, compiling: Any) -> None:
+        self.began, self.max_time, self.compiling = began, max_time, compiling
+        self.saved = time.perf_counter()  # when the last checkpoint was written, and how long that took
+        self.cost = 0.0
 
     def seconds(self) -> float:
-        return time.perf_counter() - self.began
+        compiled = self.compiling.duration if self.compiling.done else 0.0
+        return time.perf_counter() - self.began - compiled
 
     def is_over(self) -> bool:
         return self.max_time is not None and self.seconds() >= self.max_time
 
-    def save_due(self, every: float = 5.0) -> bool:
-        due = time.perf_counter() - self.saved >= every
-        if due:
-            self.saved = time.perf_counter()
-        return due
+    def save_due(self) -> bool:
+        wait = max(CHECKPOINT_EVERY, self.cost / CHECKPOINT_SHARE)
+        return time.perf_counter() - self.saved >= wait
+
+    def has_saved(self, started: float) -> None:
+        self.saved = time.perf_counter()
+        self.cost = self.saved - started
+
+
+@contextmanager
+def _compiling() -> Iterator[Any]:
+    """Yield what knows the seconds (``duration``) that numba has compiled for since."""
+    from numba.core import event
+
+    listener = event.TimingListener()
+    with event.install_listener("numba:compile", listener):
+        yield listener
 
 
 def iterate(
@@ -184,7 +205,9 @@ def iterate(
                 status = "max_time"
                 break
             if checkpoint is not None and clock.save_due():
+                started = time.perf_counter()
                 _save(checkpoint, done, state, history, tol)
+                clock.has_saved(started)
     finally:
         if checkpoint is not None and done >= first:
             _save(checkpoint, done, kept, history, tol)
@@ -226,8 +249,10 @@ def _still(history: History, resolution: float) -> int:
 
 
 def _save(checkpoint: Checkpoint, done: int, state: State, history: History, limit: float) -> None:
-    arrays = {"W": state.W, "H": state.H, **{f"extra.{name}": array for name, array in state.extra.items()}}
-    checkpoint.save(done, arrays, {"history": history.records, "limit": limit})
+    kept = {f"extra.{name}": array for name, array in state.extra.items() if name not in SCRATCH}
+    scratch = [name for name in SCRATCH if name in state.extra]
+    meta = {"history": history.records, "limit": limit, "scratch": scratch}
+    checkpoint.save(done, {"W": state.W, "H": state.H, **kept}, meta)
 
 
 def _from_checkpoint(resumed: Any, history: History) -> tuple[int, State, float, float]:
@@ -236,5 +261,6 @@ def _from_checkpoint(resumed: Any, history: History) -> tuple[int, State, float,
     extra = {
         name.removeprefix("extra."): array for name, array in arrays.items() if name.startswith("extra.")
     }
+    extra |= {name: np.zeros_like(arrays["W"]) for name in meta["scratch"]}
     state = replace(State(arrays["W"], arrays["H"]), extra=extra)
     return done, state, history.records[-1][-1] if history.records else 0.0, meta["limit"]

@@ -22,7 +22,7 @@ from .step import Solver, State
 __all__ = ["SETTLED", "can_look", "recover"]
 
 SETTLED = 3e-5  # relative fall of the loss in an iteration
-WORST = 1e-3  # share of the rows that are looked at
+WORST = 1e-2  # share of the rows (by weight) that are looked at
 CELLS = 4_000_000  # and at most so many of their cells
 ROUNDS = 10  # of the power method
 TRIAL = 20  # iterations in which a replaced component must prove better
@@ -62,12 +62,8 @@ def _with_missed_part(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Work
     over with any sign, ‖W_j‖² / 2 (H Hᵀ)⁻¹_jj or ‖H_j‖² / 2 (Wᵀ W)⁻¹_jj, whatever is less.
     """
     source, weights = problem.source, problem.source.row_weights
-    squares = _residual_squares(problem, W, H, pool)
-    count = max(1, min(max(4, int(WORST * len(W))), CELLS // max(1, H.shape[1])))
-    worst = np.sort(np.argsort(-squares, kind="stable")[:count])
-    R = source.take(worst) - W[worst] @ H
-    if weights is not None:
-        R *= np.sqrt(weights[worst])[:, None]
+    worst, mass = _worst_rows(_residual_squares(problem, W, H, pool), weights, CELLS // max(1, H.shape[1]))
+    R = (source.take(worst) - W[worst] @ H) * np.sqrt(mass).astype(H.dtype)[:, None]
     part = np.maximum(R.mean(axis=0), 0).astype(np.float64)
     for _ in range(ROUNDS):
         size = np.linalg.norm(part)
@@ -89,8 +85,23 @@ def _with_missed_part(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Work
     return H
 
 
+def _worst_rows(squares: np.ndarray, weights: np.ndarray | None, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows with the largest residuals, and the weight each counts with: `WORST` of all weight together.
+
+    The last row counts in part, so that a row of weight two is two rows.
+    """
+    weights = np.ones(len(squares)) if weights is None else weights.astype(np.float64)
+    order = np.argsort(-np.where(weights > 0, squares, -np.inf), kind="stable")
+    counts = weights[order]
+    left = WORST * counts.sum() - (np.cumsum(counts) - counts)
+    taken = max(1, min(most, int((left > 0).sum())))
+    order, mass = order[:taken], np.minimum(counts, left)[:taken]
+    by_row = np.argsort(order)
+    return order[by_row], mass[by_row]
+
+
 def _residual_squares(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> np.ndarray:
-    """s_i ‖x_i − w_i H‖² = s_i (‖x_i‖² − 2 w_i·p_i + w_i G w_iᵀ) of every row, with P = X Hᵀ and G = H Hᵀ."""
+    """‖x_i − w_i H‖² = ‖x_i‖² − 2 w_i·p_i + w_i G w_iᵀ of every row, with P = X Hᵀ and G = H Hᵀ."""
     fixed = Fixed(rows=H)
     fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
 
@@ -98,8 +109,7 @@ def _residual_squares(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Work
         block = problem.source.block(*cut)
         w = W[block.rows]
         X = block.X.power(2).sum(axis=1) if block.is_sparse else np.einsum("ij,ij->i", block.X, block.X)
-        found = X + np.einsum("ij,ij->i", w, w @ fixed.gram - 2 * data_product(block, fixed))
-        return found if block.row_weights is None else found * block.row_weights
+        return X + np.einsum("ij,ij->i", w, w @ fixed.gram - 2 * data_product(block, fixed))
 
     return np.concatenate(list(pool.map(work, problem.source.bounds())))
 

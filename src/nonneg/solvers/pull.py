@@ -69,6 +69,7 @@ class Penalties:
     pins_H: bool = False  # the user's penalty pins the scale of H
     pinned_unit: float | None = None  # unit of W where the user's penalties pin both scales
     normalised: str | None = None  # the factor whose components are held at root mean square 1
+    given: tuple[Combined, ...] = ()  # the penalties as the user gave them: what messages show
 
     @property
     def unit_W(self) -> float:
@@ -184,7 +185,7 @@ def build_penalties(
     W.validate((n, k))
     H.validate((k, m))
     whole, pins_W, pins_H = W.separable == "none", W.fixes_scale, H.fixes_scale
-    loose = factor_to_normalise(W, H)
+    given, loose = (W, H), factor_to_normalise(W, H)
     cellwise = (W.kinds | H.kinds) <= {"coordinate"}
     if loose is not None and not cellwise:
         if loose == "H":
@@ -194,7 +195,7 @@ def build_penalties(
     # pinned both: in the units of the data, nothing is left to choose
     found = Penalties(
         W, H, loose if cellwise else None, unit, rows_weight, float(m), whole, pins_H,
-        source_scale if pins_H and pins_W else None, None if cellwise else loose,
+        source_scale if pins_H and pins_W else None, None if cellwise else loose, given,
     )  # fmt: skip
     found.W, found.H = W.rescaled(found.unit_W, scale), H.rescaled(found.unit_H, scale)
     return found

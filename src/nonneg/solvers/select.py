@@ -83,9 +83,9 @@ def _check(name: str, loss: Any, beta: float | None, source: Source, penalties: 
     if not penalties:
         return
     if penalties.whole_W and not source.in_memory:
+        how = "couples" if penalties.whole_by_choice else "holds the columns of W at one size, which couples"
         raise IncompatibleError(
-            "a penalty that couples rows of W needs X in memory; load X, or drop it (penalty_W is "
-            f"{list(penalties.W.penalties)})"
+            f"{_shown(penalties, set())} {how} rows of W: X must be in memory; load it, or drop the penalty"
         )
     kinds = penalties.W.kinds | penalties.H.kinds
     takes = {"coordinate"}
@@ -94,10 +94,19 @@ def _check(name: str, loss: Any, beta: float | None, source: Source, penalties: 
     elif name == "hals" and not source.is_masked:
         takes = {"coordinate", "quadratic", "prox", "smooth"}
     if not kinds <= takes:
-        others = [p for p in (*penalties.W.penalties, *penalties.H.penalties) if p.kind not in takes]
         masked = " with missing cells or weights" if source.is_masked else ""
         raise IncompatibleError(
             f"solver={name!r}{masked} takes penalties that are sums over cells (L1, L2, ElasticNet, Box), "
-            f"not {others}; "
+            f"not {_shown(penalties, takes)}; "
             "take loss='frobenius' with solver='hals' on complete data, or another penalty"
         )
+
+
+def _shown(penalties: Penalties, takes: set[str]) -> str:
+    """The user's penalties that are not of the kinds a solver takes; all, where what was added to them is not."""
+    named = [
+        (f"penalty_{own.factor}={penalty!r}", penalty.kind)
+        for own in penalties.given
+        for penalty in own.penalties
+    ]
+    return ", ".join([text for text, kind in named if kind not in takes] or [text for text, _ in named])
