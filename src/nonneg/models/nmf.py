@@ -18,7 +18,7 @@ from ..penalties import combine
 from ..solvers.hals import HALS
 from ..solvers.loop import ROW_TOLERANCE, solve
 from ..solvers.problem import Problem
-from ..solvers.progressive import mean_rows, worth_it
+from ..solvers.progressive import is_many_sparse, mean_rows, worth_it
 from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
@@ -196,10 +196,9 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
             seed = draw_seed(self.random_state)
             rng = np.random.default_rng(seed + attempt)
             H, problem.row_pull = H0, None
-            progressive = (
-                H is None and self._sampled(attempt) and isinstance(solver, HALS) and worth_it(problem)
-            )
-            if progressive:
+            averaged = H is None and self._sampled(attempt) and isinstance(solver, HALS)
+            progressive = averaged and worth_it(problem)
+            if averaged and (progressive or is_many_sparse(problem)):
                 H = mean_rows(problem, rng)
             elif H is None:
                 H = initial_components(self.init if attempt == 0 else "random", source, summary, k, rng)

@@ -17,9 +17,10 @@ from .problem import Problem
 from .rows import solve_rows
 from .step import Solver, State
 
-__all__ = ["head_start", "mean_rows", "worth_it"]
+__all__ = ["head_start", "is_many_sparse", "mean_rows", "worth_it"]
 
 MANY_ROWS, TALL = 20_000, 8
+MANY_SPARSE_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Stage:
 
 
 STAGES = (Stage(32, 3e-4, 80), Stage(8, 5e-4, 20))
-AVERAGED, BACKGROUND = 3, 1e-3
+AVERAGED, AVERAGED_SPARSE, BACKGROUND = 3, 30, 1e-3
 
 
 def worth_it(problem: Problem) -> bool:
@@ -42,15 +43,21 @@ def worth_it(problem: Problem) -> bool:
     return plain and n >= MANY_ROWS and n > TALL * m and len(problem.source.bounds()) >= 2 * STAGES[0].step
 
 
+def is_many_sparse(problem: Problem) -> bool:
+    """Whether means of rows are a better start than an SVD: for many sparse rows they cost less than the first pass."""
+    plain = not problem.source.is_masked and not problem.penalties and problem.loss.beta == 2
+    return plain and problem.source.is_sparse and problem.source.shape[0] >= MANY_SPARSE_ROWS
+
+
 def mean_rows(problem: Problem, rng: np.random.Generator) -> np.ndarray:
-    """Each row of H is the mean of three random rows of the sample, on a little of the mean of X."""
-    sample = EveryNth(problem.source, STAGES[0].step)
-    k = problem.k
-    picked = rng.choice(sample.shape[0], AVERAGED * k, replace=sample.shape[0] < AVERAGED * k)
-    order = np.argsort(picked)
-    rows = np.empty((len(picked), sample.shape[1]), problem.source.float_dtype)
-    rows[order] = problem.source.take(sample.rows[picked[order]])
-    H = rows.reshape(k, AVERAGED, -1).mean(axis=1)
+    """Each row of H is the mean of a few random rows (three; thirty sparse ones), on a little of the mean of X."""
+    source, k = problem.source, problem.k
+    if source.is_sparse:
+        rows, count = np.arange(source.shape[0]), AVERAGED_SPARSE
+    else:  # of the first sample alone: the others may have to be read from disk
+        rows, count = EveryNth(source, STAGES[0].step).rows, AVERAGED
+    picked = np.sort(rows[rng.choice(len(rows), (k, count), replace=len(rows) < count * k)], axis=1)
+    H = np.stack([source.take(of_component).mean(axis=0) for of_component in picked])
     return H + H.dtype.type(BACKGROUND * problem.unit)
 
 
