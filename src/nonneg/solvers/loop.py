@@ -26,10 +26,8 @@ __all__ = ["ROW_TOLERANCE", "iterate", "solve"]
 ROW_TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-10}
 START_SWEEPS = 4
 SCRATCH = ("spare",)  # buffers of ``state.extra`` that are written before they are read, each like W
-CHECKPOINT_EVERY, CHECKPOINT_SHARE = (
-    5.0,
-    0.05,
-)  # seconds between two checkpoints; share of the time for writing them
+CHECKPOINT_EVERY = 5.0  # seconds between two checkpoints
+CHECKPOINT_SHARE = 0.05  # of the time, for writing them
 PATIENCE = 10  # iterations without a measurable fall of the loss
 
 
