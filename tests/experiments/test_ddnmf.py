@@ -198,6 +198,22 @@ def test_scores_on_the_way_are_those_of_a_shorter_training(small, tmp_path):
     assert at_one(tmp_path / "a") == at_one(tmp_path / "b") != []
 
 
+def test_an_epoch_asked_for_when_training_is_past_it_is_left_out(small, tmp_path, monkeypatch):
+    study = replace(small, tables=(1,), seeds=(0,), methods=("ae1-relu",), epochs=3, eval_epochs=(2,))
+    real = ddnmf.score
+
+    def dies(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ddnmf, "score", dies)
+    with pytest.raises(KeyboardInterrupt):
+        compute(study, tmp_path, shown=False)
+    monkeypatch.setattr(ddnmf, "score", real)
+    compute(replace(study, eval_epochs=(1,)), tmp_path, shown=False)
+    (record,) = files_of(tmp_path).values()
+    assert record["complete"] and {row["epoch"] for row in record["scores"]} == {3}
+
+
 def test_supervisor_rows_are_those_of_an_ae2(small, tmp_path):
     """The claim behind `ae2_from_supervisor`, as a number: same weights to start with, same loss, same order."""
     study = replace(small, tables=(1,), seeds=(0,), methods=("ae2", "ddnmf"), epochs=2)

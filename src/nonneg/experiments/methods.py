@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nonneg.exceptions import ConvergenceWarning
+from nonneg.exceptions import CheckpointError, ConvergenceWarning
 from nonneg.experiments.evaluate import Codes
 from nonneg.experiments.images import Images, corrupt
 from nonneg.experiments.record import Run
@@ -155,8 +155,11 @@ def _deep(
         if stage in done and stage != last:
             continue
         model = _estimator(run, stage, work / "checkpoint", tick)
-        model.fit(train)
-        if model.n_iter_ != stage:  # the checkpoint is past this epoch: its weights are gone
+        try:
+            model.fit(train)
+        except CheckpointError:  # it is past this epoch, whose weights are gone; what else it may be is said at the end
+            if stage == last:
+                raise
             continue
         _report_codes(run, model, stage, train, test, probe, supervisor_rows, stage == last, report)
     np.save(_made(work) / "parts.npy", model.parts().astype(np.float32))
