@@ -254,14 +254,31 @@ def test_weights_of_samples(images, profile):
         twos.history_["nmf_relative_error"], plain.history_["nmf_relative_error"], rtol=1e-2
     )
     assert twos.reconstruction_err_ == pytest.approx(2**0.5 * plain.reconstruction_err_, rel=1e-2)
-    # rows of weight 0 leave no trace
+    # rows of weight 0 leave no trace, but for a value above all others (`scale_`)
     weight = (np.arange(200) % 4 > 0).astype(float)
     other = np.where(weight[:, None] == 0, 255 - images, images)
     other = np.minimum(other, images.max())
-    how = {"profile": profile, "nmf_init": "glorot"}
+    how = {"profile": profile}
     a, b = small(**how).fit(images, sample_weight=weight), small(**how).fit(other, sample_weight=weight)
     assert same_weights(a.student_, b.student_)
     assert not same_weights(a.student_, small(**how).fit(images).student_)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("random_state", -1), ("random_state", "a"), ("checkpoint", 3)]
+)
+def test_parameters_of_the_run_are_refused_by_name(images, parameter, value):
+    with pytest.raises((ValueError, TypeError), match=f"{parameter}={value!r}"):
+        small(**{parameter: value}).fit(images)
+
+
+def test_parts_of_an_unfitted_model():
+    with pytest.raises(NotFittedError):
+        small().parts()
+
+
+def test_truth_values_may_be_numpys(images):
+    assert small(stop_gradient=np.True_).fit(images).profile_["stop_gradient"] is True
 
 
 def test_a_failed_fit_changes_nothing(images):

@@ -130,6 +130,26 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path, stop, schedule):
     assert found[1] == expected[1]
 
 
+def test_an_interrupt_after_the_weights_moved_is_no_second_step(tmp_path, monkeypatch):
+    expected = weights_and_losses(whole := Line(), list(train(whole, batches(), how())))
+    real, calls = torch.stack, []
+
+    def interrupted(values):  # the first thing after a step
+        calls.append(1)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return real(values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "stack", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(train(Line(), batches(), how(), keeper(tmp_path)))
+    model = Line()
+    found = weights_and_losses(model, list(train(model, batches(), how(), keeper(tmp_path))))
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert found[1] == expected[1]
+
+
 @pytest.fixture
 def pythons_handler():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -150,6 +170,14 @@ def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint(tmp_path, pythons_han
     assert len(model.seen) == 16 - 7
     np.testing.assert_array_equal(found[0], expected[0])
     assert found[1] == expected[1]
+
+
+def test_a_checkpoint_within_an_epoch_is_no_shorter_training(tmp_path, pythons_handler):
+    with pytest.raises(KeyboardInterrupt):
+        list(train(Line(lambda: os.kill(os.getpid(), signal.SIGINT), 9), batches(), how(), keeper(tmp_path)))
+    assert keeper(tmp_path).steps()[-1] == 10  # two epochs and two steps
+    with pytest.raises(CheckpointError, match="2 epochs and 2 steps, more than max_epochs=2"):
+        list(train(Line(), batches(), how(2), keeper(tmp_path)))
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path, pythons_handler):
@@ -200,6 +228,15 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_works(tmp_path):
 def test_divergence_is_an_error_that_names_the_learning_rate():
     with pytest.raises(FloatingPointError, match="learning_rate=1e\\+30"):
         list(train(Line(), batches(), how(9, optimizer="sgd", learning_rate=1e30)))
+
+
+def test_divergence_in_the_last_step_is_an_error_too():
+    with pytest.raises(FloatingPointError, match="the largest weight inf"):
+        list(
+            train(
+                Line(), Batches(as_source(X * 1e6), 50, seed=3), how(1, optimizer="sgd", learning_rate=1e30)
+            )
+        )
 
 
 def test_devices_and_precisions():

@@ -7,6 +7,8 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 __all__ = ["check_bool", "check_choice", "check_hidden", "check_integer", "check_number", "check_widths"]
 
 
@@ -31,9 +33,9 @@ def check_number(name: str, value: Any, *, positive: bool = False) -> float:
 
 def check_bool(name: str, value: Any) -> bool:
     """Return a truth value; numbers are refused, they are mistakes here."""
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}={value!r} must be True or False")
-    return value
+    return bool(value)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:

@@ -124,7 +124,7 @@ class DDNMF(DeepFactorization):
     Source: Chen, Jin, Liu, Zhang (2021), Front. Neurorobot. 15:701194, eq. 1–16 and Algorithm 1. ``transform`` shows
     the student clean data. A row's code does not depend on the other rows. ``sample_weight`` multiplies a sample's
     terms in the losses; a batch holds every row once, so that weight 2 is close to, but not the same as, a row given
-    twice.
+    twice. Of a row of weight 0 only its largest value counts, for ``scale_``.
 
     Examples
     --------
@@ -219,7 +219,7 @@ class DDNMF(DeepFactorization):
             "nmf_bias",
             "nonnegative_weights",
         ):
-            check_bool(name, values[name])
+            values[name] = check_bool(name, values[name])
         check_choice("reduction", values["reduction"], ("sum", "mean"))
         check_choice("nmf_init", values["nmf_init"], ("glorot", "data"))
         check_choice("output", values["output"], ("linear", "relu"))
@@ -243,8 +243,11 @@ class DDNMF(DeepFactorization):
 
     def _start(self, model: Any, batches: Batches) -> None:
         if self.profile_["nmf_init"] == "data" and batches.n > 1:
-            rows = np.linspace(0, batches.n - 1, min(batches.n, START_ROWS)).astype(np.intp)
-            model.fit_start(batches.take(rows).x)
+            counted = np.arange(batches.n)
+            if batches.weights is not None:
+                counted = np.flatnonzero(batches.weights.cpu().numpy() > 0)
+            places = np.linspace(0, len(counted) - 1, min(len(counted), START_ROWS)).astype(np.intp)
+            model.fit_start(batches.take(counted[places]).x)
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"supervisor_": self.supervisor_, "student_": self.student_}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,6 +11,8 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from nonneg.data import Source, Summary
@@ -34,9 +37,8 @@ __all__ = ["DeepFactorization"]
 logger = logging.getLogger(__name__)
 
 EVAL_ROWS = 256  # rows a forward pass outside training; padded, so that a row's code does not depend on its neighbours
-SETTLED = (
-    1e-3  # relative change of the objective over the last epoch below which a training counts as converged
-)
+SETTLED = 1e-3  # a training counts as converged when the objective changed by less than this share in its last epoch
+CHECKPOINT_VERSION = 2  # raise it when losses, noise or the order of samples change
 
 
 class DeepFactorization(Factorization):
@@ -80,6 +82,10 @@ class DeepFactorization(Factorization):
     def _check_params(self) -> None:
         self._resolve()
         check_verbose(self.verbose)  # type: ignore[attr-defined]
+        check_state(self.random_state)  # type: ignore[attr-defined]
+        folder = self.checkpoint  # type: ignore[attr-defined]
+        if folder is not None and not isinstance(folder, str | os.PathLike):
+            raise TypeError(f"checkpoint={folder!r} must be None or the path of a folder")
 
     def _fit_source(
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
@@ -131,14 +137,16 @@ class DeepFactorization(Factorization):
         counted = {name: value for name, value in values.items() if name not in ignored}
         data: list[Any] = [source.shape, str(source.dtype)]
         if folder is not None:
-            data += [array for block in source.blocks() for array in arrays_of(block)]
+            # of each block a digest, so that one block is in memory at a time
+            data += [fingerprint(*arrays_of(block)) for block in source.blocks()]
         if state is None and folder is not None:
             seed = int(fingerprint(type(self).__name__, counted, *data)[:7], 16)
         else:
             seed = draw_seed(state)
         if folder is None:
             return seed, None
-        return seed, Checkpoint(folder, fingerprint(type(self).__name__, counted, seed, *data))
+        name = type(self).__name__
+        return seed, Checkpoint(folder, fingerprint(CHECKPOINT_VERSION, name, counted, seed, *data))
 
     def _report(self, record: EpochRecord, epochs: int) -> None:
         verbose = self.verbose  # type: ignore[attr-defined]
@@ -208,6 +216,7 @@ class DeepFactorization(Factorization):
         D is `inverse_transform`, h̄ and s the training mean and standard deviations of the codes: what the data
         gain when unit k rises by one standard deviation from the mean.
         """
+        check_is_fitted(self)
         start = self.code_mean_[None, :]
         raised = start + np.diag(self.code_scale_)
         decoded = self._inverse(np.concatenate([start, raised]))
@@ -287,6 +296,17 @@ def check_verbose(value: Any) -> None:
         raise ValueError(
             f"verbose={value!r}: expected 0, 1 (log an epoch a line) or a function of an epoch's record"
         )
+
+
+def check_state(value: Any) -> None:
+    """Raise unless `random_state` is one that `numpy` takes."""
+    if isinstance(value, np.random.Generator):
+        return
+    try:
+        check_random_state(value)
+    except ValueError as error:
+        expected = "None, an integer from 0 to 2**32 - 1, a RandomState or a Generator"
+        raise ValueError(f"random_state={value!r}: expected {expected}") from error
 
 
 def initial_generators(seed: int, count: int) -> Iterator[torch.Generator]:

@@ -31,7 +31,7 @@ class LossSettings:
     """Weights and forms of the losses; see `nonneg.deep.DDNMF`."""
 
     alpha: float = 1.0
-    beta: float = 0.01
+    beta: float = 1.0
     gamma: float = 1.0
     reconstruction_weight: float = 0.0
     reduction: Reduction = "sum"

@@ -96,9 +96,10 @@ def train(
     state = _State()
     keeper = _Keeper(checkpoint, model, optimizer, state, len(batches))
     keeper.load()
-    if state.epoch > settings.max_epochs:
+    if (state.epoch, state.step) > (settings.max_epochs, 0):
+        begun = f" and {state.step} steps" if state.step else ""
         raise CheckpointError(
-            f"the checkpoint holds {state.epoch} epochs, more than max_epochs={settings.max_epochs}; "
+            f"the checkpoint holds {state.epoch} epochs{begun}, more than max_epochs={settings.max_epochs}; "
             "raise max_epochs, or give another folder"
         )
     yield from state.history[:]
@@ -140,11 +141,11 @@ def _run_epoch(
             state.in_step = True
             mean_weight = batches.total_weight / batches.n
             terms = _step(model, optimizer, batch, settings, rate, mean_weight)
-            state.in_step = False
             values = torch.stack(list(terms.values())).double()
             totals = values if totals is None else totals.to(values.device) + values
             names = names or list(terms)
             state.step += 1
+            state.in_step = False  # weights, sums and position agree again
             state.seconds = before + time.perf_counter() - started
             interrupt.check()
     finally:
@@ -152,13 +153,23 @@ def _run_epoch(
             state.sums = dict(zip(names, totals.tolist(), strict=True))
     sums, state.sums = state.sums, {}
     state.epoch, state.step = state.epoch + 1, 0
-    if not math.isfinite(sums["objective"]):
+    weights = _largest_weight(model)
+    if not (math.isfinite(sums["objective"]) and math.isfinite(weights)):
+        found = f"the objective is {sums['objective']}, the largest weight {weights}"
         raise FloatingPointError(
-            f"training diverged in epoch {state.epoch}: the objective is {sums['objective']}; "
+            f"training diverged in epoch {state.epoch}: {found}; "
             f"lower learning_rate={settings.learning_rate:g}"
         )
     record = {"epoch": float(state.epoch), **model.record(sums, batches.total_weight)}
     return record | {"learning_rate": rate, "seconds": state.seconds}
+
+
+def _largest_weight(model: nn.Module) -> float:
+    """The objective of an epoch is measured before its last step: what that did shows in the weights."""
+    with torch.no_grad():
+        return float(
+            torch.stack([value.abs().max() for value in model.parameters()]).max()
+        )  # NaN comes through
 
 
 def _step(
