@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from nonneg.experiments.rows import Selection, rows_of
-from nonneg.experiments.tables import Table, by_epoch, by_noise, comparison, write
+from nonneg.experiments.report import assemble
+from nonneg.experiments.rows import Selection, codes_of, rows_of
+from nonneg.experiments.study import Study
+from nonneg.experiments.tables import Table, by_epoch, by_noise, classifier, comparison, write
 
 CHOICE = Selection("mnist", (4,), None, 30)
 
@@ -85,6 +88,109 @@ def test_profiles_and_options_are_told_apart_and_methods_ordered():
     ]  # fmt: skip
     names = [row["method"] for row in acc(rows_of(records, CHOICE))]
     assert names == ["pixels", "AE1 linear", "DDNMF (best, gain=8)", "DDNMF (paper)"]
+
+
+def test_rows_of_ae2_say_whose_supervisor_they_come_from():
+    fast, paper = record(seed=0, profile="fast"), record(seed=1, profile="paper")
+    for found in (fast, paper):
+        for row in found["scores"]:
+            row["method"] = "ae2"
+    assert [row["method"] for row in acc(rows_of([fast], CHOICE))] == ["AE2"]
+    rows = acc(rows_of([fast, paper], CHOICE))
+    assert [(row["method"], row["seeds"]) for row in rows] == [
+        ("AE2 (as fast)", [0]),
+        ("AE2 (as paper)", [1]),
+    ]
+    paper["run"] |= {"profile": "fast", "options": {"learning_rate": 0.01}}
+    names = [row["method"] for row in acc(rows_of([fast, paper], CHOICE))]
+    assert names == ["AE2 (as fast)", "AE2 (as fast, learning_rate=0.01)"]
+
+
+def cells(text, begins):
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {begins}")]
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def test_methods_of_fewer_seeds_say_so():
+    records = [record(seed=seed, values=(seed / 10,)) for seed in (0, 1, 2)]
+    assert "seeds" not in comparison(rows_of(records, CHOICE))
+    rows = rows_of([*records, record(profile="best", values=(0.9,))], CHOICE)
+    assert cells(comparison(rows), "method")[:3] == ["method", "clustering", "seeds"]
+    assert cells(comparison(rows), "DDNMF (best)")[2] == "1"
+    assert cells(comparison(rows), "DDNMF (paper)")[2] == "3"
+    linear = [record(seed=seed, clustering="linear", profile=p) for p, seed in (("a", 0), ("b", 0), ("b", 1))]
+    assert cells(classifier(acc(rows_of(linear, CHOICE))), "DDNMF (b)")[1] == "2"
+
+
+def test_epochs_of_fewer_seeds_say_so():
+    records = [record(seed=seed, epochs=30, at=30, values=(0.3,)) for seed in (0, 1)]
+    records.append(record(seed=0, epochs=100, values=(0.6,)))
+    rows = [row for at in (30, 100) for row in rows_of(records, Selection("mnist", (4,), None, at))]
+    assert cells(by_epoch(rows), "DDNMF")[2:] == ["0.300 ± 0.000 [2]", "0.600 [1]"]
+    assert cells(by_epoch(rows_of(records[:2], CHOICE)), "DDNMF")[2:] == ["0.300 ± 0.000"]
+
+
+def caption(tmp_path, study, records, name="table1"):
+    """The caption of a table of a folder that holds these records."""
+    (tmp_path / "runs").mkdir(parents=True)
+    for number, found in enumerate(records):
+        found |= {"seconds": {"training": 1, "evaluation": 1}}
+        (tmp_path / "runs" / f"{number}.json").write_text(json.dumps(found))
+    assemble([study], tmp_path, draw=False)
+    return (tmp_path / f"{name}.md").read_text().splitlines()[0]
+
+
+BIG = Study("mnist", hidden=(4,))
+
+
+def test_caption_of_different_seeds(tmp_path):
+    records = [*(record(seed=seed) for seed in (0, 1, 2)), record(profile="best")]
+    text = caption(tmp_path, BIG, records)
+    assert "1 to 3 training seeds (their number: column “seeds”) × 3 clustering seeds" in text
+
+
+def test_caption_of_one_seed(tmp_path):
+    records = [record(noise="masking", noise_level=level, epochs=10) for level in (0.1, 0.2)]
+    text = caption(tmp_path, BIG, records, "table3")
+    assert "over 3 clustering seeds alone, of 1 training seed" in text
+
+
+def test_captions_follow_the_sizes(tmp_path):
+    scores = [{"method": "raw", "epoch": None, "clustering": name, "metric": m, "values": [0.5]}
+              for name in ("kmeans", "gmm-full") for m in ("ACC", "NMI", "ARI")]  # fmt: skip
+    pixels = {"run": {"dataset": "mnist", "method": "raw", "seed": 0}, "complete": True, "scores": scores}
+    wide = [record("ae2", hidden=[200], clustering=name) for name in ("kmeans", "gmm-diag", "gmm-full")]
+    text = caption(tmp_path / "wide", replace(BIG, hidden=(200,)), [pixels, *wide])
+    assert text.endswith(
+        "Fitted to the first 50 principal components: GMM full of pixels; GMM full of AE2's code."
+    )
+    very = [record("ae2", hidden=[2000], clustering=name) for name in ("kmeans", "gmm-diag", "gmm-full")]
+    text = caption(tmp_path / "very", replace(BIG, hidden=(2000,)), very)
+    assert text.endswith("components: GMM diagonal, GMM full of AE2's code.")
+    narrow = caption(tmp_path / "narrow", BIG, [record("ae2", clustering="gmm-full")])
+    assert "principal" not in narrow
+    small = [record(n_train=500), record(n_train=500, clustering="linear")]
+    caption(tmp_path / "small", replace(BIG, n_train=500), small)
+    assert "trained on the codes of all training images" in (tmp_path / "small" / "table1.md").read_text()
+    assert "codes of 10,000 training images" in (tmp_path / "very" / "table1.md").read_text()
+
+
+def test_what_codes_look_like(tmp_path):
+    def of(seed, constant):
+        found = record(seed=seed)
+        found["facts"] = [{"method": "ddnmf", "epoch": 30, "units": 10, "constant_units": constant,
+                           "hoyer_rows": 0.25, "mean": 0.5}]  # fmt: skip
+        found["history"] = {"epoch": [29, 30], "nmf_relative_error": [0.5, 0.4 - seed / 10]}
+        return found
+
+    records = [of(0, 1), of(1, 2)]
+    (row,) = codes_of(records, CHOICE)
+    assert row["seeds"] == [0, 1]
+    assert (row["constant_units"], row["hoyer"]) == (1.5, 0.25)
+    assert row["nmf_relative_error"] == pytest.approx(0.35)
+    assert caption(tmp_path, BIG, records, "codes").startswith("**Codes** of the clean test images")
+    with open(tmp_path / "codes.csv", newline="") as file:
+        assert [float(line["hoyer"]) for line in csv.DictReader(file)] == [0.25]
 
 
 def test_markdown_of_the_comparison_marks_the_best():

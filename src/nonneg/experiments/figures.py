@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from nonneg import plots
 from nonneg.experiments.images import images_of
-from nonneg.experiments.rows import CLUSTERING_NAMES, METRICS, fits, method_label, rows_of, selection
+from nonneg.experiments.kept import load_array, load_codes
+from nonneg.experiments.rows import CLUSTERING_NAMES, METRICS, finished, method_label, rows_of, selection
 from nonneg.files import atomic_write
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_all"]
 
-#: Clustering of Figure 3, as the authors' demo has it, where it was computed.
+#: Clustering of Figure 3: the first of these that was computed.
 FIGURE_3 = ("gmm-full", "gmm-spherical", "kmeans")
 
 
@@ -36,7 +37,7 @@ def draw_all(studies: Sequence[Study], records: list[dict[str, Any]], out: Path)
         if figure is not None:
             files.append(_save(figure, out / name))
     for study in studies:
-        for record in _finished(study, records, ("ddnmf", "nmf")):
+        for record in finished(study, records, ("ddnmf", "nmf")):
             figure = _parts(study, record, out)
             if figure is not None:
                 label = "-".join([study.dataset, record["run"]["method"], *_words(record["run"])])
@@ -54,22 +55,6 @@ def _words(run: dict[str, Any]) -> list[str]:
     return [run["profile"]] if "profile" in run else []
 
 
-def _finished(study: Study, records: list[dict[str, Any]], methods: Sequence[str]) -> list[dict[str, Any]]:
-    """The first seed's longest finished clean run of each method and profile, in the order of `methods`."""
-    wanted = selection(study)
-    best: dict[str, dict[str, Any]] = {}
-    for record in records:
-        run = record["run"]
-        usable = record["complete"] and not record.get("failed") and fits(run, wanted)
-        if not usable or run["method"] not in methods or run.get("epochs", 0) > study.epochs:
-            continue
-        key = method_label(run["method"], run)
-        rank = (-run["seed"], run.get("epochs", 0))
-        if key not in best or rank > (-best[key]["run"]["seed"], best[key]["run"].get("epochs", 0)):
-            best[key] = record
-    return sorted(best.values(), key=lambda record: methods.index(record["run"]["method"]))
-
-
 def _work(out: Path, record: dict[str, Any]) -> Path:
     """The folder of by-products of a run."""
     return out / "work" / record["name"]
@@ -79,12 +64,11 @@ def _embeddings(studies: Sequence[Study], records: list[dict[str, Any]], out: Pa
     """Figure 2: t-SNE of DDNMF's H beside AE1's code, coloured by the true label."""
     panels: list[tuple[Study, str, NDArray]] = []
     for study in studies:
-        for record in _finished(study, records, ("ddnmf", "ae1-relu", "ae1-linear")):
+        for record in finished(study, records, ("ddnmf", "ae1-relu", "ae1-linear")):
             method, epochs = record["run"]["method"], record["run"]["epochs"]
             path = _work(out, record) / f"codes-{method}-{epochs}.npz"
             if path.is_file():
-                with np.load(path) as arrays:
-                    panels.append((study, method_label(method, record["run"]), arrays["test"]))
+                panels.append((study, method_label(method, record["run"]), load_codes(path).test))
     if not panels:
         return None
     rows = [study for study in studies if any(panel[0] is study for panel in panels)]
@@ -137,7 +121,7 @@ def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Figure | 
 
 def _losses(studies: Sequence[Study], records: list[dict[str, Any]]) -> Figure | None:
     """Each term of the interpretability loss, and the relative error of the NMF module."""
-    panels = [(study, record) for study in studies for record in _finished(study, records, ("ddnmf",))]
+    panels = [(study, record) for study in studies for record in finished(study, records, ("ddnmf",))]
     if not panels:
         return None
     figure, grid = plots.new_figure(1, len(panels), size=(4.4, 3.4))
@@ -151,5 +135,7 @@ def _parts(study: Study, record: dict[str, Any], out: Path) -> Figure | None:
     path = _work(out, record) / "parts.npy"
     if not path.is_file():
         return None
-    shape = images_of(study.dataset, study.n_train, study.n_test).shape
-    return plots.parts(np.load(path), shape)
+    shape = record.get("image_shape")  # files before 0.1 do not have it
+    if shape is None:
+        shape = images_of(study.dataset, study.n_train, study.n_test).shape
+    return plots.parts(load_array(path), tuple(shape))

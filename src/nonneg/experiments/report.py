@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nonneg.experiments import tables
+from nonneg.experiments.evaluate import PRINCIPAL, _is_reduced
+from nonneg.experiments.images import N_PROBE
 from nonneg.experiments.record import environment, load_all, write_json
-from nonneg.experiments.rows import rows_of, selection
+from nonneg.experiments.rows import (
+    CLUSTERING_NAMES,
+    CODE_FIELDS,
+    codes_of,
+    finished,
+    method_label,
+    rows_of,
+    selection,
+)
 from nonneg.experiments.tables import Table
 
 if TYPE_CHECKING:
@@ -20,6 +30,8 @@ __all__ = ["Result", "assemble"]
 
 #: The paper's numbers for its tables; the small digits stand in for MNIST.
 TABLE_OF = {"digits": "table1", "mnist": "table1", "fashion-mnist": "table2"}
+N_TRAIN = {"digits": 1437, "mnist": 60_000, "fashion-mnist": 60_000}
+N_PIXELS = {"digits": 64, "mnist": 784, "fashion-mnist": 784}
 TITLE = {"digits": "the digits of scikit-learn", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 
 
@@ -35,11 +47,14 @@ class Result:
         Of all tables.
     text : str
         The main tables, as Markdown with captions.
+    models : dict
+        Label of a DDNMF ("DDNMF (best), mnist") → file of its trained model.
     """
 
     files: list[str]
     rows: list[dict[str, Any]]
     text: str
+    models: dict[str, str]
 
 
 def assemble(studies: Sequence[Study], out: Path, *, draw: bool = True) -> Result:
@@ -60,7 +75,8 @@ def assemble(studies: Sequence[Study], out: Path, *, draw: bool = True) -> Resul
         found += [table for table in (_clean(study, records), _epochs(study, records)) if table is not None]
     noise = _noise(studies, records)
     found += [noise] if noise is not None else []
-    files = [name for table in found for name in tables.write(table, out)]
+    codes = _codes(studies, records)
+    files = [name for table in [*found, *([codes] if codes else [])] for name in tables.write(table, out)]
     if draw:
         from nonneg.experiments import figures
 
@@ -68,7 +84,18 @@ def assemble(studies: Sequence[Study], out: Path, *, draw: bool = True) -> Resul
     write_json(out / "study.json", _sidecar(studies, records))
     main = [table for table in found if table.name in TABLE_OF.values()] or found
     text = "\n\n".join(f"{table.caption}\n\n{table.text}" for table in main)
-    return Result([*files, "study.json"], [row for table in found for row in table.rows], text)
+    rows = [row for table in found for row in table.rows]
+    return Result([*files, "study.json"], rows, text, _models(studies, records, out))
+
+
+def _models(studies: Sequence[Study], records: list[dict[str, Any]], out: Path) -> dict[str, str]:
+    models = {}
+    for study in studies:
+        for record in finished(study, records, ("ddnmf",)):
+            path = out / "work" / record["name"] / "model.nonneg"
+            if path.is_file():
+                models[f"{method_label('ddnmf', record['run'])}, {study.dataset}"] = str(path)
+    return models
 
 
 def _clean(study: Study, records: list[dict[str, Any]]) -> Table | None:
@@ -76,15 +103,14 @@ def _clean(study: Study, records: list[dict[str, Any]]) -> Table | None:
     if not rows:
         return None
     name = TABLE_OF[study.dataset]
-    seeds = sorted({seed for row in rows if row["epoch"] is not None for seed in row["seeds"]})
     caption = (
-        f"**Table {name[-1]}.** Clustering of {TITLE[study.dataset]}: mean ± standard deviation over "
-        f"{_count(seeds, 'training seed')} × {_count(study.scoring.seeds, 'clustering seed')}. {_how(study)} "
-        f"Deep methods: {study.epochs} epochs.{_reduced(study)}"
+        f"**Table {name[-1]}.** Clustering of {TITLE[study.dataset]}: {_over(rows, study, 'column “seeds”')}. "
+        f"{_how(study)} Deep methods: {study.epochs} epochs.{_reduced(study, rows)}"
     )
+    n_train = study.n_train or N_TRAIN[study.dataset]
     linear = (
         f"Accuracy of a linear classifier (logistic regression) on the codes of the same test images, trained on the "
-        f"codes of {'all' if study.dataset == 'digits' else '10,000'} training images:"
+        f"codes of {'all' if n_train <= N_PROBE else f'{N_PROBE:,}'} training images:"
     )
     text = f"{tables.comparison(rows)}\n\n{linear}\n\n{tables.classifier(rows)}"
     return Table(name, caption, rows, text)
@@ -99,7 +125,10 @@ def _epochs(study: Study, records: list[dict[str, Any]]) -> Table | None:
     ]
     if len({row["epoch"] for row in rows}) < 2:
         return None
-    caption = f"**By epoch.** ACC on {TITLE[study.dataset]}, as in Table {TABLE_OF[study.dataset][-1]}. {_how(study)}"
+    caption = (
+        f"**By epoch.** ACC on {TITLE[study.dataset]}, as in Table {TABLE_OF[study.dataset][-1]}: "
+        f"{_over(rows, study, 'in brackets')}. {_how(study)}"
+    )
     return Table(f"epochs-{study.dataset}", caption, rows, tables.by_epoch(rows))
 
 
@@ -111,10 +140,9 @@ def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Table | N
             continue
         rows += found
         texts.append(f"### {TITLE[study.dataset]}\n\n{tables.by_noise(found)}")
-        seeds = sorted({seed for row in found for seed in row["seeds"]})
         captions.append(
-            f"{TITLE[study.dataset]}: {study.noise} noise, {study.noise_epochs} epochs, "
-            f"{_count(seeds, 'training seed')}."
+            f"{TITLE[study.dataset]}: {study.noise} noise, {study.noise_epochs} epochs; "
+            f"{_over(found, study, 'in brackets')}."
         )
     if not rows:
         return None
@@ -125,8 +153,33 @@ def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Table | N
     return Table("table3", caption, rows, "\n\n".join(texts))
 
 
-def _count(seeds: Sequence[int], what: str) -> str:
-    return f"{len(seeds)} {what}{'' if len(seeds) == 1 else 's'}"
+def _codes(studies: Sequence[Study], records: list[dict[str, Any]]) -> Table | None:
+    rows = [row for study in studies for row in codes_of(records, selection(study))]
+    if not rows:
+        return None
+    caption = (
+        "**Codes** of the clean test images, as means over training seeds: units that say the same of every image, "
+        "Hoyer's sparsity of a row (0: all units alike, 1: one unit alone), and what DDNMF's NMF module leaves of its "
+        "input, relatively, at the end of training."
+    )
+    return Table("codes", caption, rows, tables.of_codes(rows), CODE_FIELDS)
+
+
+def _over(rows: list[dict[str, Any]], study: Study, where: str) -> str:
+    """What the mean and ± of rows are over; `where` says where the seeds are, if methods have different numbers."""
+    clusterings = _count(len(study.scoring.seeds), "clustering seed")
+    counts = tables.seed_counts(rows)
+    over = "mean ± standard deviation over"
+    if counts <= {1}:
+        return f"{over} {clusterings} alone{', of 1 training seed' if counts else ''}"
+    if len(counts) == 1:
+        return f"{over} {_count(max(counts), 'training seed')} × {clusterings}"
+    several = f"{min(counts)} to {max(counts)} training seeds (their number: {where})"
+    return f"{over} {several} × {clusterings}; with 1 training seed ± is over clusterings alone"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _how(study: Study) -> str:
@@ -137,12 +190,18 @@ def _how(study: Study) -> str:
     return f"Trained on {train}, scored on {test}; encoder {layers}-10{batch}."
 
 
-def _reduced(study: Study) -> str:
-    if study.dataset == "digits":
-        return " Full covariances of AE2's code see its first 50 principal components."
-    return (
-        " Full covariances of pixels, and all mixtures of AE2's code, see the first 50 principal components."
-    )
+def _reduced(study: Study, rows: list[dict[str, Any]]) -> str:
+    """Which clusterings of the table see principal components only."""
+    found = []
+    for label, name, width in (
+        (tables.PIXELS, "pixels", N_PIXELS[study.dataset]),
+        ("AE2", "AE2's code", study.hidden[-1]),
+    ):
+        used = dict.fromkeys(row["clustering"] for row in rows if row["method"].split(" (")[0] == label)
+        reduced = [CLUSTERING_NAMES[name] for name in used if _is_reduced(width, name)]
+        if reduced:
+            found.append(f"{', '.join(reduced)} of {name}")
+    return f" Fitted to the first {PRINCIPAL} principal components: {'; '.join(found)}." if found else ""
 
 
 def _sidecar(studies: Sequence[Study], records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nonneg.experiments.record import write_json
-from nonneg.experiments.rows import CLUSTERING_NAMES, FIELDS, METRICS
+from nonneg.experiments.rows import CLUSTERING_NAMES, CODE_FIELDS, FIELDS, METHOD_NAMES, METRICS
 from nonneg.files import atomic_write
 
-__all__ = ["Table", "by_epoch", "by_noise", "classifier", "comparison", "markdown", "number", "write"]
+__all__ = [
+    "PIXELS",
+    "Table",
+    "by_epoch",
+    "by_noise",
+    "classifier",
+    "comparison",
+    "markdown",
+    "number",
+    "of_codes",
+    "seed_counts",
+    "write",
+]
+
+#: The method without a training.
+PIXELS = METHOD_NAMES["raw"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +45,15 @@ class Table:
         For JSON and CSV.
     text : str
         Markdown, without the caption.
+    fields : sequence of str
+        Columns of the CSV.
     """
 
     name: str
     caption: str
     rows: list[dict[str, Any]]
     text: str
+    fields: Sequence[str] = FIELDS
 
 
 def write(table: Table, out: Path) -> list[str]:
@@ -43,7 +61,7 @@ def write(table: Table, out: Path) -> list[str]:
     with atomic_write(out / f"{table.name}.md", "w") as file:
         file.write(f"{table.caption}\n\n{table.text}\n")
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n", extrasaction="ignore")
+    writer = csv.DictWriter(buffer, table.fields, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for row in table.rows:
         writer.writerow(row | {"seeds": " ".join(map(str, row["seeds"]))})
@@ -53,11 +71,21 @@ def write(table: Table, out: Path) -> list[str]:
     return [f"{table.name}.{ending}" for ending in ("md", "csv", "json")]
 
 
-def number(row: dict[str, Any] | None) -> str:
-    """Mean ± sd, or a dash."""
+def seed_counts(rows: Iterable[dict[str, Any]]) -> set[int]:
+    """Return how many training seeds rows have; pixels, which nothing is trained for, do not count."""
+    return {len(row["seeds"]) for row in rows if row["method"] != PIXELS}
+
+
+def number(row: dict[str, Any] | None, *, seeds: bool = False) -> str:
+    """Mean ± sd, with `seeds` also the number of training seeds in brackets; a dash for no row."""
     if row is None:
         return "–"
-    return f"{row['mean']:.3f}" + ("" if row["sd"] is None else f" ± {row['sd']:.3f}")
+    text = f"{row['mean']:.3f}" + ("" if row["sd"] is None else f" ± {row['sd']:.3f}")
+    return f"{text} [{_seeds(row)}]" if seeds else text
+
+
+def _seeds(row: dict[str, Any]) -> str:
+    return "–" if row["method"] == PIXELS else str(len(row["seeds"]))
 
 
 def markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -74,7 +102,11 @@ def markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def comparison(rows: list[dict[str, Any]]) -> str:
-    """Tables 1 and 2: a line a method and clustering, a column a metric; the best mean of a column is bold."""
+    """Tables 1 and 2: a line a method and clustering, a column a metric; the best mean of a column is bold.
+
+    Where methods differ in their number of training seeds, a column says it.
+    """
+    differ = len(seed_counts(rows)) > 1
     cells = {
         (row["method"], row["clustering"], row["metric"]): row
         for row in rows
@@ -92,12 +124,14 @@ def comparison(rows: list[dict[str, Any]]) -> str:
             f"**{number(row)}**" if row is not None and row["mean"] == best[metric] else number(row)
             for row, metric in zip(found, METRICS, strict=True)
         ]
-        body.append([method, CLUSTERING_NAMES[clustering], *texts])
-    return markdown(["method", "clustering", *METRICS], body)
+        own = [_seeds(next(row for row in found if row is not None))] if differ else []
+        body.append([method, CLUSTERING_NAMES[clustering], *own, *texts])
+    return markdown(["method", "clustering", *(["seeds"] if differ else []), *METRICS], body)
 
 
 def by_noise(rows: list[dict[str, Any]]) -> str:
     """Table 3: for each metric a line a method and clustering, a column a noise level."""
+    differ = len(seed_counts(rows)) > 1
     levels = sorted({row["noise"] for row in rows})
     parts = []
     for metric in METRICS:
@@ -113,7 +147,7 @@ def by_noise(rows: list[dict[str, Any]]) -> str:
             [
                 method,
                 CLUSTERING_NAMES[clustering],
-                *(number(cells.get((method, clustering, level))) for level in levels),
+                *(number(cells.get((method, clustering, level)), seeds=differ) for level in levels),
             ]
             for method, clustering in lines
         ]
@@ -124,6 +158,7 @@ def by_noise(rows: list[dict[str, Any]]) -> str:
 
 def by_epoch(rows: list[dict[str, Any]]) -> str:
     """ACC of each method and clustering at several epochs."""
+    differ = len(seed_counts(rows)) > 1
     epochs = sorted({row["epoch"] for row in rows if row["epoch"] is not None})
     cells = {(row["method"], row["clustering"], row["epoch"]): row for row in rows if row["metric"] == "ACC"}
     lines = list(
@@ -131,7 +166,11 @@ def by_epoch(rows: list[dict[str, Any]]) -> str:
     )
     names = CLUSTERING_NAMES | {"linear": "linear classifier"}
     body = [
-        [method, names[clustering], *(number(cells.get((method, clustering, epoch))) for epoch in epochs)]
+        [
+            method,
+            names[clustering],
+            *(number(cells.get((method, clustering, epoch)), seeds=differ) for epoch in epochs),
+        ]
         for method, clustering in lines
     ]
     return markdown(["method", "clustering", *map(str, epochs)], body)
@@ -139,5 +178,36 @@ def by_epoch(rows: list[dict[str, Any]]) -> str:
 
 def classifier(rows: list[dict[str, Any]]) -> str:
     """Accuracy of the linear classifier on the codes of each method."""
-    body = [[row["method"], number(row)] for row in rows if row["clustering"] == "linear"]
-    return markdown(["method", "accuracy"], body)
+    differ = len(seed_counts(rows)) > 1
+    body = [
+        [row["method"], *([_seeds(row)] if differ else []), number(row)]
+        for row in rows
+        if row["clustering"] == "linear"
+    ]
+    return markdown(["method", *(["seeds"] if differ else []), "accuracy"], body)
+
+
+def of_codes(rows: list[dict[str, Any]]) -> str:
+    """What codes look like: a line a data set and method."""
+    head = [
+        "data",
+        "method",
+        "epochs",
+        "seeds",
+        "units",
+        "constant units",
+        "Hoyer sparsity",
+        "NMF module's error",
+    ]
+    body = [
+        [
+            row["dataset"],
+            row["method"],
+            "–" if row["epoch"] is None else str(row["epoch"]),
+            _seeds(row),
+            str(row["units"]),
+            *("–" if row[name] is None else f"{row[name]:.3g}" for name in CODE_FIELDS[-3:]),
+        ]
+        for row in rows
+    ]
+    return markdown(head, body)
