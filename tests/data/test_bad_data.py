@@ -22,7 +22,7 @@ GOOD = np.arange(600.0).reshape(200, 3)
         (np.ones(5), ValueError, r"X: expected a 2-D array .*, got 1-D of shape \(5,\).*reshape"),
         (3.0, ValueError, "X: expected a 2-D array"),
         ([1.0, 2.0], ValueError, "X: expected a 2-D array"),
-        (np.ones((2, 3, 4)), ValueError, "got 3-D"),
+        (np.ones((2, 3, 4)), ValueError, r"got 3-D .*reshape\(len\(X\), -1\)"),
         (pd.Series([1.0, 2.0]), ValueError, "got 1-D"),
         (torch.ones(3), ValueError, "got 1-D"),
         (np.ones((0, 3)), ValueError, r"X: found array with 0 sample\(s\) \(shape=\(0, 3\)\)"),

@@ -82,7 +82,8 @@ def test_names(tmp_path, text, names):
         ("a,b,c\n1,2,3,4\n5,6,7\n", "line 3 has 3 cells, the lines before it 4"),
         ("1,2,3\n4,5,6,7\n8,9,10,11\n", "the second line has 4 cells, the first 3"),
         ("sample,b\ns1,2\ns2,4\n", "column 'sample' holds text, 's1' in row 0.*empty name"),
-        ("a;b\n1;2\n", "column 'a;b' holds text"),
+        ("a;b\n1;2\n", "columns look separated by ';'"),
+        ("0,1;0,2\n0,3;0,4\n", "columns look separated by ';'"),
         ("", "table.csv: .*empty"),
     ],
 )

@@ -95,9 +95,12 @@ def _from_data(X: Any, name: str) -> Source:
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if array.ndim != 2:
+        advice = "with .reshape(-1, 1) if it has one feature, .reshape(1, -1) if it is one sample"
+        if array.ndim > 2:
+            advice = "with .reshape(len(X), -1) if the first axis counts samples (images, say)"
         raise ValueError(
             f"{name}: expected a 2-D array (n_samples, n_features), got {array.ndim}-D of shape {array.shape}. "
-            "Reshape your data with .reshape(-1, 1) if it has one feature, .reshape(1, -1) if it is one sample."
+            f"Reshape your data {advice}."
         )
     return ArraySource(array)
 
