@@ -156,10 +156,10 @@ def _refuse_text(frame: Any) -> None:
             if isinstance(cell, str) and not _is_number(cell):
                 if ";" in cell or ";" in str(name):
                     raise ValueError(
-                        "columns look separated by ';': write them with ',' (and '.' in numbers), or read the file with "
-                        "pandas.read_csv(…, sep=';', decimal=',')"
+                        "columns look separated by ';': write them with ',' (and '.' in numbers), or read the file "
+                        "with pandas.read_csv(…, sep=';', decimal=',')"
                     )
                 raise ValueError(
-                    f"column {str(name)[:40]!r} holds text, {cell!r} in row {row}; leave it out, or give it an empty name "
-                    "if it names the rows"
+                    f"column {str(name)[:40]!r} holds text, {cell!r} in row {row}; leave it out, or give it an empty "
+                    "name if it names the rows"
                 )
