@@ -24,6 +24,10 @@ class MissingExtraError(ImportError):
         super().__init__(f'{purpose} needs {package}: pip install "nonneg[{extra}]"')
         self.package = package
         self.extra = extra
+        self.purpose = purpose
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:  # it crosses processes
+        return type(self), (self.package, self.extra, self.purpose)
 
 
 class DatasetUnavailable(RuntimeError):

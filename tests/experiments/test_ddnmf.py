@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
+import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
 import nonneg
-from nonneg.exceptions import CheckpointError
+from nonneg.exceptions import CheckpointError, MissingExtraError
 from nonneg.experiments import ddnmf, figures, methods, pool
-from nonneg.experiments.ddnmf import PRESETS, Study, compute, runs_of
+from nonneg.experiments.ddnmf import PRESETS, Study, compute, left_out, runs_of
 from nonneg.experiments.evaluate import Scoring
-from nonneg.experiments.record import Run, load_all
+from nonneg.experiments.record import Run, environment, load_all
 from nonneg.experiments.report import assemble
 
 
@@ -214,6 +217,95 @@ def test_an_epoch_asked_for_when_training_is_past_it_is_left_out(small, tmp_path
     assert record["complete"] and {row["epoch"] for row in record["scores"]} == {3}
 
 
+def test_what_only_another_training_would_give_is_said(small, tmp_path):
+    study = replace(
+        small, tables=(1,), seeds=(0,), methods=("ae1-relu", "ddnmf"), profiles=("best",), epochs=2
+    )
+    compute(study, tmp_path, shown=False)
+    assert left_out(study, tmp_path) == []
+    more = replace(study, eval_epochs=(1, 2))
+    compute(more, tmp_path, shown=False)
+    decays = left_out(more, tmp_path)
+    assert len(decays) == 2 and all("its learning rate decays" in line for line in decays)
+
+    study = replace(study, profiles=("paper",), methods=("ae1-relu",))
+    compute(study, tmp_path, shown=False)
+    assert left_out(study, tmp_path) == []
+    more = replace(study, eval_epochs=(1, 2))
+    compute(more, tmp_path, shown=False)
+    (line,) = left_out(more, tmp_path)
+    assert "after epoch 1, whose weights are gone" in line
+    assert "\n" not in line
+
+
+def clusterings_of(out, label):
+    rows = [row for record in files_of(out).values() for row in record["scores"]]
+    return {row["clustering"] for row in rows if row["method"] == label}
+
+
+def test_another_clustering_reaches_wide_codes_and_runs_whose_codes_are_gone(small, tmp_path, monkeypatch):
+    study = replace(
+        small, tables=(1,), seeds=(0,), methods=("nmf", "ae1-relu", "ae2", "ddnmf"), hidden=(16, 101)
+    )
+    compute(study, tmp_path, shown=False)
+    for path in tmp_path.glob("work/*/codes-*"):
+        path.unlink()
+    trained = []
+    monkeypatch.setattr(methods, "_deep", lambda run, *_args: trained.append(run))
+    more = replace(study, scoring=replace(study.scoring, clusterings=("kmeans", "gmm-diag")))
+    compute(more, tmp_path, shown=False)
+    for label in ("nmf", "ae1-relu", "ae2", "ae2+nmf", "ddnmf"):
+        assert "gmm-diag" in clusterings_of(tmp_path, label)
+    assert trained == []
+    assert left_out(more, tmp_path) == []
+
+
+def test_by_products_may_be_deleted(small, tmp_path):
+    study = replace(small, tables=(1,), seeds=(0,), methods=("nmf", "ae2", "ddnmf"))
+    compute(study, tmp_path, shown=False)
+    shutil.rmtree(tmp_path / "work")
+    compute(study, tmp_path, shown=False)
+    more = replace(study, scoring=replace(study.scoring, clusterings=("gmm-diag",)))
+    compute(more, tmp_path, shown=False)
+    assert "gmm-diag" in clusterings_of(tmp_path, "nmf")  # cheap: it is computed again
+    (line,) = left_out(more, tmp_path)
+    assert line.startswith("digits-ddnmf-paper-seed0") and "delete" in line
+
+
+def test_a_teacher_that_diverged_stops_nobody(small, tmp_path, monkeypatch):
+    def diverge(*_args, **_kwargs):
+        raise FloatingPointError("training diverged in epoch 1")
+
+    study = replace(small, tables=(1,), seeds=(0,), methods=("ae2", "ddnmf"))
+    with monkeypatch.context() as patch:
+        patch.setattr(ddnmf, "execute", diverge)
+        compute(study, tmp_path, shown=False)
+    compute(study, tmp_path, shown=False)
+    assert left_out(study, tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "foreign"])
+def test_damaged_codes_are_named(small, tmp_path, damage):
+    study = replace(small, tables=(1,), seeds=(0,), methods=("nmf",))
+    compute(study, tmp_path, shown=False)
+    (path,) = tmp_path.glob("work/*/codes-nmf-0.npz")
+    content = {"truncated": path.read_bytes()[:300], "empty": b"", "foreign": b"words"}[damage]
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"codes-nmf-0.npz is damaged .* delete it"):
+        compute(study, tmp_path, shown=False)
+    path.unlink()
+    compute(study, tmp_path, shown=False)
+
+
+def test_the_shape_of_images_is_in_the_file_of_a_run(small, tmp_path, monkeypatch):
+    study = replace(small, tables=(1,), seeds=(0,), methods=("nmf",))
+    compute(study, tmp_path, shown=False)
+    (record,) = load_all(tmp_path)
+    assert record["image_shape"] == [8, 8]
+    monkeypatch.setattr(figures, "images_of", None)  # no data set is loaded for a figure of parts
+    assert figures.draw_all([study], [record], tmp_path) == ["parts-digits-nmf.png"]
+
+
 def test_supervisor_rows_are_those_of_an_ae2(small, tmp_path):
     """The claim behind `ae2_from_supervisor`, as a number: same weights to start with, same loss, same order."""
     study = replace(small, tables=(1,), seeds=(0,), methods=("ae2", "ddnmf"), epochs=2)
@@ -291,11 +383,26 @@ def test_a_training_that_diverges_is_a_result(small, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "study.json").read_text())["failed"]
 
 
-def test_a_damaged_run_file_is_named(small, tmp_path):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "digits-x.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"digits-x.json is damaged .* delete it"):
-        assemble([small], tmp_path)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "",
+        "{}",
+        "[]",
+        '{"run": {"dataset": "digits", "method": "raw", "seed": 0}}',
+        '{"run": {}, "scores": []}',
+    ],
+)
+def test_a_damaged_run_file_is_named(small, tmp_path, text):
+    study = replace(small, tables=(1,), methods=("raw",))
+    (run,) = runs_of(study)
+    path = tmp_path / "runs" / f"{run.name}.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    for call in (lambda: assemble([study], tmp_path), lambda: compute(study, tmp_path, shown=False)):
+        with pytest.raises(CheckpointError, match=rf"{run.name}.json is damaged .* delete it"):
+            call()
 
 
 def test_nothing_computed_yet_is_no_error(small, tmp_path):
@@ -314,6 +421,9 @@ def test_nothing_computed_yet_is_no_error(small, tmp_path):
         ({"noise_levels": (1.5,)}, r"noise_levels must lie in \(0, 1\], got 1.5"),
         ({"noise": "fog"}, "noise must be among masking"),
         ({"eval_epochs": (0,)}, "eval_epochs must be at least 1"),
+        ({"eval_epochs": (7,), "epochs": 3}, "eval_epochs must be at most epochs=3, got 7"),
+        ({"eval_epochs": (7,), "noise_epochs": 3, "tables": (3,)}, "must be at most noise_epochs=3, got 7"),
+        ({"n_train": 1}, "n_train must be at least 10, got 1"),
         ({"hidden": (10, 0)}, "hidden must hold positive widths, got 0"),
         ({"tables": (4,)}, "tables must be among 1, 2, 3, got 4"),
     ],
@@ -326,6 +436,52 @@ def test_bad_studies(change, words):
 def test_unknown_profile(small):
     with pytest.raises(ValueError, match=r"profile must be among paper, .*, got 'none'"):
         runs_of(replace(small, profiles=("none",)))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"gain": -1}, "options gain=-1"),
+        ({"nothing": 3}, "options nothing: DDNMF has no such parameter"),
+        ({"n_components": 3}, "options n_components: the study compares codes of 10 units"),
+        ({"max_epochs": 2}, "options max_epochs: use epochs"),
+        ({"noise_level": 0.3}, "options noise_level: Table 3 sets it"),
+    ],
+)
+def test_options_are_checked_before_anything_is_computed(small, options, words):
+    study = replace(small, options=tuple(options.items()))
+    with pytest.raises(ValueError, match=words):
+        runs_of(study)
+    if "noise_level" in options:
+        assert runs_of(replace(study, tables=(1,)))
+
+
+def test_what_needs_no_network_needs_no_torch(small, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("nonneg.deep")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(nonneg, "deep", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    compute(replace(small, tables=(1, 3), methods=("raw", "nmf"), seeds=(0,)), tmp_path, shown=False)
+    assert len(files_of(tmp_path)) == 2
+
+
+def test_the_graphics_processor_is_recorded_where_one_was_used(monkeypatch):
+    def cuda(initialized):
+        return SimpleNamespace(is_initialized=lambda: initialized, get_device_name=lambda: "NVIDIA X")
+
+    for initialized in (True, False):
+        torch = SimpleNamespace(cuda=cuda(initialized), get_num_threads=lambda: 1)
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        assert environment().get("gpu") == ("NVIDIA X" if initialized else None)
+
+
+def fail_without_extra(number, tick):
+    raise MissingExtraError("torch", "deep", f"job {number}")
+
+
+def test_errors_of_workers_arrive_whole():
+    with pytest.raises(MissingExtraError, match=r'job 1 needs torch: pip install "nonneg\[deep\]"'):
+        pool.run_all(fail_without_extra, [(1,), (1,)], 2, 1, lambda *said: None)
 
 
 def test_run_names_tell_runs_apart():

@@ -15,23 +15,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nonneg.exceptions import CheckpointError
 from nonneg.experiments.evaluate import Codes, describe, score
-from nonneg.experiments.images import images_of
-from nonneg.experiments.methods import DEEP, execute, expected_settings, supervisor_again
+from nonneg.experiments.images import Images, images_of
+from nonneg.experiments.kept import keep, kept
+from nonneg.experiments.methods import (
+    DEEP,
+    check_options,
+    codes_again,
+    execute,
+    expected_settings,
+    has_memberships,
+    training_of,
+)
 from nonneg.experiments.pool import run_all
 from nonneg.experiments.progress import Bar
 from nonneg.experiments.record import Run, RunFile
 from nonneg.experiments.study import PRESETS, Study
-from nonneg.files import atomic_write
 
-__all__ = ["PRESETS", "Study", "compute", "runs_of"]
+__all__ = ["PRESETS", "Study", "compute", "left_out", "runs_of"]
 
 
 def runs_of(study: Study) -> list[Run]:
-    """Return every run of a study, cheap ones first."""
+    """Return every run of a study, cheap ones first.
+
+    Raises
+    ------
+    ValueError
+        An unknown profile, or an option that DDNMF does not take or that the study itself sets.
+    MissingExtraError
+        Deep methods without torch.
+    """
+    _check_profiles(study)
     base = Run(study.dataset, "raw", 0, n_train=study.n_train, n_test=study.n_test)
     runs: list[Run] = []
     if 1 in study.tables or 2 in study.tables:
@@ -40,11 +55,29 @@ def runs_of(study: Study) -> list[Run]:
     if 3 in study.tables:
         for level in study.noise_levels:
             noisy = replace(base, noise=study.noise, noise_level=level)
-            for method in study.noise_methods:
-                # dae1 needs noise, so it is no method of Tables 1 and 2: it comes with its ae1
-                if method in study.methods or method.removeprefix("d") in study.methods:
-                    runs += _runs_of_method(study, noisy, method, study.noise_seeds, study.noise_epochs)
+            for method in _noise_methods(study):
+                runs += _runs_of_method(study, noisy, method, study.noise_seeds, study.noise_epochs)
     return runs
+
+
+def _noise_methods(study: Study) -> list[str]:
+    # dae1 needs noise, so it is no method of Tables 1 and 2: it comes with its ae1
+    return [m for m in study.noise_methods if m in study.methods or m.removeprefix("d") in study.methods]
+
+
+def _check_profiles(study: Study) -> None:
+    """Raise for profiles and options that cannot be; without a deep method, torch is not needed to know."""
+    clean = study.methods if 1 in study.tables or 2 in study.tables else ()
+    used = {*clean, *(_noise_methods(study) if 3 in study.tables else ())}
+    if not used & set(DEEP):
+        return
+    from nonneg.deep.profiles import PROFILES
+
+    for profile in study.profiles:
+        if profile not in PROFILES:
+            raise ValueError(f"profile must be among {', '.join(PROFILES)}, got {profile!r}.")
+    if "ddnmf" in used:
+        check_options(study)
 
 
 def _runs_of_method(
@@ -69,13 +102,11 @@ def _runs_of_method(
 
 def _teacher(study: Study) -> str | None:
     """Return the first profile whose supervisor is an AE2, if DDNMF is trained at all."""
-    from nonneg.deep.profiles import PROFILES
-
     if "ddnmf" not in study.methods or "ae2" not in study.methods:
         return None
+    from nonneg.deep.profiles import PROFILES  # loads torch, which raw pixels and NMF do without
+
     for profile in study.profiles:
-        if profile not in PROFILES:
-            raise ValueError(f"profile must be among {', '.join(PROFILES)}, got {profile!r}.")
         if dict(study.options).get("stop_gradient", PROFILES[profile]["stop_gradient"]):
             return profile
     return None
@@ -161,18 +192,36 @@ def complete(
             record["seconds"]["evaluation"] += time.perf_counter() - started
             file.save(record)
         if run.method != "raw":
-            _keep(file.work, codes)
+            keep(file.work, codes)
 
     tick(title, 0)
-    wanted = {run.epochs, *(epoch for epoch in study.eval_epochs if run.epochs and epoch < run.epochs)}
-    if record["complete"] and run.method != "raw":  # pixels are not kept beside the images, and cost nothing
-        for codes in _kept(file.work, wanted):
-            report(codes)
-        scored = {row["method"] for row in record["scores"] if row["epoch"] == run.epochs}
-        if supervisor_rows and run.noise is None and not {"ae2", "ae2+nmf"} <= scored:
-            supervisor_again(run, images, file.work / "model.nonneg", report)
-        tick(title, run.epochs or 1)
-        return
+    for codes in kept(file.work, {run.epochs, *_earlier(run, study)}):
+        report(codes)
+    if record["complete"]:
+        missing = _missing(run, study, record, supervisor_rows)
+        model = file.work / "model.nonneg"
+        if run.method in DEEP:
+            if any(epoch == run.epochs for _, epoch in missing) and model.is_file():
+                codes_again(run, images, model, supervisor_rows, report)
+            missing = set()  # what else is missing cannot be had without another training: `left_out` says so
+        if not missing:
+            tick(title, run.epochs or 1)
+            return
+    _train(run, study, file, record, images, supervisor_rows, report, lambda epoch: tick(title, epoch))
+    tick(title, run.epochs or 1)
+
+
+def _train(
+    run: Run,
+    study: Study,
+    file: RunFile,
+    record: dict[str, Any],
+    images: Images,
+    supervisor_rows: bool,
+    report: Callable[[Codes], None],
+    tick: Callable[[int], None],
+) -> None:
+    """Compute a run and write its file."""
     started = time.perf_counter()
     before = record["seconds"]["evaluation"]
     done = {
@@ -182,16 +231,77 @@ def complete(
     }
     try:
         result = execute(run, images, file.work, epochs=study.eval_epochs, done=done, supervisor_rows=supervisor_rows,
-                         report=report, tick=lambda epoch: tick(title, epoch))  # fmt: skip
+                         report=report, tick=tick)  # fmt: skip
     except FloatingPointError as error:  # a training that diverged is a result
         result = {"history": {}, "settings": {}, "failed": str(error)}
     evaluation = record["seconds"]["evaluation"] - before
     spent = result["history"].get("seconds")
     record["seconds"]["training"] = spent[-1] if spent else time.perf_counter() - started - evaluation
-    record |= result | {"complete": True}
+    record |= result | {"complete": True, "image_shape": list(images.shape)}
     file.save(record)
     shutil.rmtree(file.work / "checkpoint", ignore_errors=True)
-    tick(title, run.epochs or 1)
+
+
+def _earlier(run: Run, study: Study) -> set[int]:
+    """The epochs before its last at which a run is scored, if it can be."""
+    if run.epochs is None or training_of(run)["schedule"] != "constant":
+        return set()
+    return {epoch for epoch in study.eval_epochs if epoch < run.epochs}
+
+
+def _missing(
+    run: Run, study: Study, record: dict[str, Any], supervisor_rows: bool
+) -> set[tuple[str, int | None]]:
+    """Return (method, epoch) of the codes that a finished run has not scored in every way asked for."""
+    if record.get("failed"):
+        return set()
+    wide = {"ae2", "ae2+nmf"}
+    last = {run.method} if run.method != "ae2" else wide
+    if supervisor_rows and run.method == "ddnmf" and run.noise is None:
+        last |= wide
+    wanted = {(label, run.epochs) for label in last}
+    if run.method != "ae2":  # wide codes are scored at the end, and on the way from epoch 30 on
+        wanted |= {(run.method, epoch) for epoch in _earlier(run, study)}
+    scored = {_what(row) for row in record["scores"] if _has_seeds(row, study.scoring.seeds)}
+    return {
+        (label, epoch)
+        for label, epoch in wanted
+        for clustering in study.scoring.clusterings
+        if (clustering != "argmax" or has_memberships(label)) and (label, epoch, clustering) not in scored
+    }
+
+
+def left_out(study: Study, out: Path) -> list[str]:
+    """Return a line for each finished run of which something was asked for that only another training would give.
+
+    Parameters
+    ----------
+    study : Study
+        What was asked for.
+    out : Path
+        The folder, after `compute`.
+    """
+    teacher = _teacher(study) if study.ae2_from_supervisor else None
+    lines = []
+    for run in runs_of(study):
+        file = RunFile(out, run)
+        record = file.load()
+        if not record["complete"]:
+            continue
+        missing = _missing(run, study, record, teacher is not None and run.profile == teacher)
+        epochs = sorted({epoch for _, epoch in missing if epoch is not None})
+        if epochs:
+            lines.append(
+                f"{run.name}: not scored in every way asked for after epoch {', '.join(map(str, epochs))}, whose "
+                f"weights are gone; to train it again, delete {file.path}"
+            )
+        earlier = [epoch for epoch in study.eval_epochs if run.epochs is not None and epoch < run.epochs]
+        if earlier and training_of(run)["schedule"] != "constant":
+            lines.append(
+                f"{run.name}: scored after epoch {run.epochs} only: its learning rate decays, so that a shorter "
+                "training is another one (--epochs)"
+            )
+    return lines
 
 
 def _check_same(run: Run, record: dict[str, Any], path: Path) -> None:
@@ -218,25 +328,3 @@ def _has_seeds(row: dict[str, Any], seeds: tuple[int, ...]) -> bool:
 
 def _at(fact: dict[str, Any]) -> tuple[str, int | None]:
     return fact["method"], fact["epoch"]
-
-
-def _keep(work: Path, codes: Codes) -> None:
-    """Keep narrow codes: for figures, and for clusterings that are asked for later."""
-    if codes.test.shape[1] > 100:
-        return
-    work.mkdir(parents=True, exist_ok=True)
-    path = work / f"codes-{codes.label}-{codes.epoch or 0}.npz"
-    if not path.is_file():
-        with atomic_write(path) as handle:
-            np.savez_compressed(handle, test=codes.test, probe=codes.probe, memberships=codes.memberships)
-
-
-def _kept(work: Path, epochs: set[int | None]) -> Iterator[Codes]:
-    for path in sorted(work.glob("codes-*.npz")):
-        label, _, epoch = path.stem.removeprefix("codes-").rpartition("-")
-        if (int(epoch) or None) not in epochs:
-            continue
-        with np.load(path) as arrays:
-            yield Codes(
-                label, int(epoch) or None, arrays["test"], arrays["probe"], bool(arrays["memberships"])
-            )

@@ -42,7 +42,7 @@ def load_codes(path: Path) -> Codes:
     """Read what `keep` wrote; raise `CheckpointError` naming a damaged file."""
     label, _, epoch = path.stem.removeprefix("codes-").rpartition("-")
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             found = (arrays["test"], arrays["probe"], bool(arrays["memberships"]))
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path, error) from error

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,19 @@ from nonneg.experiments.images import Images, corrupt
 from nonneg.experiments.record import Run
 from nonneg.io import load as nonneg_load
 
-__all__ = ["DEEP", "METHODS", "execute", "expected_settings", "supervisor_again", "training_of"]
+if TYPE_CHECKING:
+    from nonneg.experiments.study import Study
+
+__all__ = [
+    "DEEP",
+    "METHODS",
+    "check_options",
+    "codes_again",
+    "execute",
+    "expected_settings",
+    "has_memberships",
+    "training_of",
+]
 
 METHODS = ("raw", "nmf", "ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear", "ae2", "ddnmf")
 DEEP = tuple(method for method in METHODS if method not in ("raw", "nmf"))
@@ -73,6 +85,38 @@ def _noise_of(run: Run) -> dict[str, Any]:
     return {} if run.noise is None else {"noise": run.noise, "noise_level": run.noise_level}
 
 
+#: Parameters of DDNMF that the study sets, and how to ask for them.
+OWNED = {
+    "n_components": "the study compares codes of 10 units",
+    "hidden": "use hidden",
+    "profile": "use profiles",
+    "max_epochs": "use epochs",
+    "batch_size": "use batch_size, which holds for all deep methods",
+    "random_state": "use seeds",
+    "checkpoint": "the study has checkpoints of its own",
+    "verbose": "the study has a progress bar of its own",
+}
+
+
+def check_options(study: Study) -> None:
+    """Raise ValueError for options of DDNMF that do not exist, that the study sets, or that are out of range."""
+    from nonneg.deep import DDNMF
+
+    options = dict(study.options)
+    for name in options:
+        if name in OWNED:
+            raise ValueError(f"options {name}: {OWNED[name]}.")
+        if name not in DDNMF._get_param_names():
+            raise ValueError(f"options {name}: DDNMF has no such parameter.")
+        if name in ("noise", "noise_level") and 3 in study.tables and "ddnmf" in study.noise_methods:
+            raise ValueError(f"options {name}: Table 3 sets it; compute tables 1 and 2 alone with it.")
+    for profile in study.profiles:
+        try:
+            DDNMF(profile=profile, hidden=study.hidden, **options)._check_params()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"options {error}") from error
+
+
 def execute(
     run: Run,
     images: Images,
@@ -112,12 +156,7 @@ def execute(
     dict
         `history` (name → list) of deep methods, and `settings`, the value in force of each parameter.
     """
-    kind, level = run.noise, run.noise_level
-    test = corrupt(images.test, kind, level, top=images.top, seed=20_001)
-    taught = run.method == "ddnmf" or run.method.startswith("dae1")
-    train = images.train if taught else corrupt(images.train, kind, level, top=images.top, seed=10_001)
-    # the classifier is trained on what the test images look like, also for methods that were taught with clean ones
-    probe = corrupt(images.train[images.probe], kind, level, top=images.top, seed=30_001)
+    train, test, probe = _noisy(run, images)
     if run.method == "raw":
         report(Codes("raw", None, test, probe))
         return {"history": {}, "settings": {}}
@@ -127,6 +166,17 @@ def execute(
         report(Codes("nmf", None, encode(test), encode(probe), memberships=True))
         return {"history": {}, "settings": {"iterations": int(model.n_iter_)}}
     return _deep(run, train, test, probe, work, epochs, done or set(), supervisor_rows, report, tick)
+
+
+def _noisy(run: Run, images: Images) -> tuple[NDArray, NDArray, NDArray]:
+    """Return the images a run is trained on, the test images and those of the linear classifier, with its noise."""
+    kind, level = run.noise, run.noise_level
+    test = corrupt(images.test, kind, level, top=images.top, seed=20_001)
+    taught = run.method == "ddnmf" or run.method.startswith("dae1")
+    train = images.train if taught else corrupt(images.train, kind, level, top=images.top, seed=10_001)
+    # the classifier is trained on what the test images look like, also for methods that were taught with clean ones
+    probe = corrupt(images.train[images.probe], kind, level, top=images.top, seed=30_001)
+    return train, test, probe
 
 
 def _made(folder: Path) -> Path:
@@ -157,7 +207,9 @@ def _deep(
         model = _estimator(run, stage, work / "checkpoint", tick)
         try:
             model.fit(train)
-        except CheckpointError:  # it is past this epoch, whose weights are gone; what else it may be is said at the end
+        except (
+            CheckpointError
+        ):  # it is past this epoch, whose weights are gone; what else it may be is said at the end
             if stage == last:
                 raise
             continue
@@ -192,13 +244,16 @@ def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:
     return Autoencoder(run.n_components, activation=activation, **common)
 
 
-def supervisor_again(run: Run, images: Images, model_file: Path, report: Report) -> None:
-    """Report AE2's codes of a finished DDNMF run from its saved model: they were not asked for when it was trained."""
+def codes_again(run: Run, images: Images, model_file: Path, supervisor_rows: bool, report: Report) -> None:
+    """Report the codes of a finished deep run from its saved model: more is asked for than when it was trained."""
     model = nonneg_load(model_file)
-    if run.noise is None and model.profile_["stop_gradient"]:
-        probe = images.train[images.probe]
-        encode = partial(_supervisor_codes, model)
-        _report_wide(run, run.epochs or 1, encode, images.train, images.test, probe, report)
+    train, test, probe = _noisy(run, images)
+    _report_codes(run, model, run.epochs or 1, train, test, probe, supervisor_rows, True, report)
+
+
+def has_memberships(label: str) -> bool:
+    """Whether the units of a method's code may be read as clusters."""
+    return label in ("nmf", "ae2+nmf", "ddnmf") or label.endswith("relu")
 
 
 def _report_codes(
@@ -213,7 +268,7 @@ def _report_codes(
     report: Report,
 ) -> None:
     if run.method != "ae2":
-        memberships = run.method == "ddnmf" or run.method.endswith("relu")
+        memberships = has_memberships(run.method)
         report(
             Codes(run.method, epoch, model.transform(test), model.transform(probe), memberships=memberships)
         )
@@ -243,7 +298,7 @@ def _report_wide(
 
 
 def _nmf(run: Run, X: NDArray) -> tuple[Any, Callable[[NDArray], NDArray]]:
-    """Fit a shallow NMF; return it and its codes, both silent about convergence.
+    """Fit a shallow NMF; return it and its codes, both silent about convergence and useless components.
 
     The codes are W_ik ‖H_k‖: k-means and spherical mixtures depend on the scale of columns, which a factorization
     leaves open, so it is fixed here as what a part contributes to the data.
@@ -253,6 +308,8 @@ def _nmf(run: Run, X: NDArray) -> tuple[Any, Callable[[NDArray], NDArray]]:
     def quietly(function: Callable[[NDArray], Any], values: NDArray) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            # dead and duplicate components: ten is what the study compares, and its table of codes shows such units
+            warnings.filterwarnings("ignore", "components .*; a smaller n_components would do", UserWarning)
             return function(values)
 
     model = NMF(run.n_components, random_state=run.seed)

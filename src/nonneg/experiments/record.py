@@ -24,6 +24,8 @@ from nonneg.files import atomic_write
 
 __all__ = ["Run", "RunFile", "environment", "load_all", "write_json"]
 
+#: What every file of a run has.
+REQUIRED = {"run", "complete", "scores", "seconds"}
 PACKAGES = ("nonneg", "numpy", "scipy", "scikit-learn", "torch")
 
 
@@ -114,7 +116,7 @@ class RunFile:
     def load(self) -> dict[str, Any]:
         """Return the record so far; a new one when there is none."""
         if self.path.is_file():
-            return read_json(self.path)
+            return read_record(self.path)
         return {"run": self.run.parameters(), "complete": False, "scores": [], "facts": [], "history": {},
                 "seconds": {"training": 0.0, "evaluation": 0.0}}  # fmt: skip
 
@@ -129,23 +131,28 @@ class RunFile:
 def load_all(out: Path) -> Iterator[dict[str, Any]]:
     """Yield every record in a study's folder, with its name, in the order of names."""
     for path in sorted((out / "runs").glob("*.json")):
-        yield read_json(path) | {"name": path.stem}
+        yield read_record(path) | {"name": path.stem}
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the file of a run.
 
     Raises
     ------
     CheckpointError
-        Naming the file, when it is not JSON.
+        Naming the file, when it is not JSON, or not that of a run.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not (isinstance(record, dict) and set(record) >= REQUIRED):
+            raise ValueError("it is not the record of a run")
+        if not {"dataset", "method", "seed"} <= set(record["run"]):
+            raise ValueError("its run is not named")
     except ValueError as error:
         raise CheckpointError(
             f"{path} is damaged ({error}): delete it, and its run is computed again"
         ) from error
+    return {"facts": [], "history": {}} | record
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -169,14 +176,14 @@ def _rows(value: Any) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, the kind of processor and the number of threads."""
+    """Return versions, the kind of processor, the number of threads, and the name of the GPU if one was used."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {"versions": versions, "processor": _processor(), "threads": _threads()}
+    return {"versions": versions, "processor": _processor(), "threads": _threads()} | _gpu()
 
 
 def _processor() -> str:
@@ -191,6 +198,14 @@ def _processor() -> str:
         name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16") if name in words
     ]
     return " ".join([platform.machine(), *known])
+
+
+def _gpu() -> dict[str, str]:
+    """The graphics processor, once this process has computed on it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    return {"gpu": str(torch.cuda.get_device_name())}
 
 
 def _threads() -> int:

@@ -90,17 +90,24 @@ class Study:
                 raise ValueError(f"{name} is empty: give at least one.")
         for name in ("epochs", "noise_epochs", "batch_size", "n_train", "n_test"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}.")
+            least = (
+                10 if name in ("n_train", "n_test") else 1
+            )  # images of all classes, or nothing can be scored
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}.")
         for seed in (*self.seeds, *self.noise_seeds):
             if not 0 <= seed < 2**31:
                 raise ValueError(f"seeds must lie between 0 and 2147483647, got {seed}.")
         for level in self.noise_levels:
             if not 0 < level <= 1:
                 raise ValueError(f"noise_levels must lie in (0, 1], got {level:g}.")
+        name = "epochs" if 1 in self.tables or 2 in self.tables else "noise_epochs"
+        last = getattr(self, name)
         for epoch in self.eval_epochs:
             if epoch < 1:
                 raise ValueError(f"eval_epochs must be at least 1, got {epoch}.")
+            if epoch > last:
+                raise ValueError(f"eval_epochs must be at most {name}={last}, got {epoch}.")
         for width in self.hidden:
             if width < 1:
                 raise ValueError(f"hidden must hold positive widths, got {width}.")
