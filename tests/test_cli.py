@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -97,6 +99,73 @@ def test_choices_are_those_of_the_library():
     assert get_args(command.NoiseKind) == NOISES
 
 
+PRESET_OPTIONS = {
+    "methods": "methods", "profiles": "profile", "seeds": "seeds", "epochs": "epochs", "hidden": "hidden",
+    "noise": "noise", "noise_levels": "noise_levels", "noise_methods": "noise_methods", "noise_seeds": "noise_seeds",
+    "noise_epochs": "noise_epochs", "tables": "tables",
+}  # fmt: skip
+
+
+def presets():
+    """Option → what it is for digits, and for the large data sets, as one writes it."""
+    from nonneg.experiments.study import PRESETS
+
+    def written(value):
+        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    digits, mnist, fashion = (PRESETS[name] for name in ("digits", "mnist", "fashion-mnist"))
+    assert replace(mnist, dataset="fashion-mnist") == fashion
+    found = {
+        option: (written(getattr(digits, field)), written(getattr(mnist, field)))
+        for field, option in PRESET_OPTIONS.items()
+    }
+    found["clusterings"] = (written(digits.scoring.clusterings), written(mnist.scoring.clusterings))
+    found["batch_size"] = (str(digits.batch_size), "the profile's" if mnist.batch_size is None else "?")
+    return found
+
+
+def parameter_help(function, name):
+    """What a command's docstring says of a parameter, on one line."""
+    lines = inspect.getdoc(function).splitlines()
+    start = lines.index(f"{name}:") + 1
+    end = next((i for i in range(start, len(lines)) if not lines[i].startswith(" ")), len(lines))
+    return " ".join(" ".join(lines[start:end]).split())
+
+
+def test_help_says_what_the_presets_are():
+    for option, (digits, large) in presets().items():
+        text = parameter_help(command.reproduce_ddnmf, option)
+        if digits == large:
+            assert f"efault {digits}." in text
+        else:
+            assert f"efault {digits} for digits, {large} for mnist and fashion-mnist." in text
+
+
+def test_the_page_says_what_the_presets_are():
+    page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
+    for option, (digits, large) in presets().items():
+        assert f"| `--{option.replace('_', '-')}` | {digits} | {large} |" in page
+
+
+def test_help_and_page_name_every_profile():
+    from nonneg.cli.fit import fit_model
+    from nonneg.deep.profiles import PROFILES
+
+    page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith(("| `--profile`", "| `--profile …`"))]
+    for name in PROFILES:
+        assert name in parameter_help(fit_model, "profile").replace(",", "").replace(".", "").split()
+        assert (
+            name
+            in parameter_help(command.reproduce_ddnmf, "profile").replace(",", "").replace(";", "").split()
+        )
+        assert sum(f"`{name}`" in row for row in rows) == 2
+    defaults = inspect.signature(nonneg.DDNMF).parameters
+    assert f"{defaults['profile'].default} (the default)" in parameter_help(fit_model, "profile")
+    assert f"default {PROFILES['paper']['max_epochs']}." in parameter_help(fit_model, "epochs")
+    assert f"default {' '.join(map(str, defaults['hidden'].default))}." in parameter_help(fit_model, "hidden")
+
+
 # -- fit ------------------------------------------------------------------------------------------------------
 
 
@@ -186,13 +255,17 @@ USAGE = [
     (["fit", "X.npy", "--out", "m", "--loss", "hinge"], "--loss"),
     (["fit", "X.npy", "--out", "m", "--set", "tol"], "--set"),
     (["fit", "X.npy", "--out", "m", "--set", "tolerance=1"], "--set"),
-    (["fit", "X.npy", "--out", "m", "--set", "tol=-1"], "--tol"),
-    (["fit", "X.npy", "--out", "m", "--epochs", "3"], "--epochs"),
+    (["fit", "X.npy", "--out", "m", "--set", "tol=-1"], "--set tol"),
+    (["fit", "X.npy", "--out", "new/m", "--epochs", "3"], "--epochs"),
+    (["fit", "X.npy", "--out", "new/m", "--set", "tol=-1"], "--set tol"),
+    (["fit", "dataset:cifar", "--out", "new/m"], "DATA"),
+    (["fit", "X.npy", "--out", "m", "--max-iter", "-1"], "--max-iter"),
+    (["fit", "X.npy", "--out", "m", "--set", "max_iter=-1"], "--max-iter"),
     (["fit", "X.npy", "--out", "m", "--threads", "0"], "--threads"),
     (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--hidden", "0"], "--hidden"),
     (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--max-iter", "5"], "--max-iter"),
     (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--profile", "none"], "--profile"),
-    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--set", "noise_level=2"], "--noise-level"),
+    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--set", "noise_level=2"], "--set noise_level=2"),
     (["fit", "dataset:cifar", "--out", "m"], "DATA"),
     (["fit", "dataset:digits:half", "--out", "m"], "DATA"),
     (["reproduce", "ddnmf", "--dataset", "cifar"], "--dataset"),
@@ -201,6 +274,16 @@ USAGE = [
     (["reproduce", "ddnmf", "--profile", "none"], "--profile"),
     (["reproduce", "ddnmf", "--seeds", "-1"], "--seeds"),
     (["reproduce", "ddnmf", "--set", "gain"], "--set"),
+    (["reproduce", "ddnmf", "--set", "gain=-1"], "--set gain=-1"),
+    (["reproduce", "ddnmf", "--set", "nothing=3"], "--set nothing: DDNMF has no such parameter"),
+    (["reproduce", "ddnmf", "--set", "n_components=3"], "--set n_components: "),
+    (["reproduce", "ddnmf", "--set", "max_epochs=2", "--epochs", "1"], "--set max_epochs: use epochs"),
+    (["reproduce", "ddnmf", "--set", "noise_level=3", "--tables", "1"], "--set noise_level=3"),
+    (["reproduce", "ddnmf", "--set", "noise_level=.3"], "--set noise_level: Table 3 sets it"),
+    (["reproduce", "ddnmf", "--set", "gain=1", "gain=x"], "--set gain='x'"),
+    (["reproduce", "ddnmf", "--eval-epochs", "7", "--epochs", "3"], "--eval-epochs must be at most epochs=3"),
+    (["reproduce", "ddnmf", "--n-train", "1"], "--n-train must be at least 10"),
+    (["reproduce", "ddnmf", "--render", "--out", "typo"], "--out: typo holds no runs"),
     (["reproduce", "ddnmf", "--threads", "0"], "--threads"),
     (["reproduce", "ddnmf", "--jobs", "0"], "--jobs"),
     (["reproduce", "ddnmf", "--dataset", "digits", "mnist"], "--dataset"),
@@ -224,6 +307,7 @@ def test_usage_errors(capsys, matrix, tmp_path, monkeypatch, words, named):
     assert code == 2
     assert json.loads(out)["error"]["exit_code"] == 2
     assert one_line(err)
+    assert os.listdir(tmp_path) == ["X.npy"]  # nothing is made for a command that cannot run
 
 
 @pytest.mark.parametrize(
@@ -323,6 +407,44 @@ def test_a_defect_keeps_its_traceback(capsys, monkeypatch, tmp_path):
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "defect"
 
 
+def test_warnings_are_one_line_without_a_place_in_the_source(capsys, tmp_path):
+    import warnings
+
+    np.save(tmp_path / "X.npy", np.outer(np.arange(1.0, 21.0), np.arange(1.0, 7.0)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)  # an error elsewhere in these tests
+        code, _, err = run(capsys, "fit", tmp_path / "X.npy", "--n-components", 3, "--out", tmp_path / "m")
+    assert code == 0
+    assert err.startswith("nonneg: warning: components [")
+    assert ".py" not in err
+    assert one_line(err)
+
+
+@pytest.mark.parametrize("words", [["fit", "dataset:digits", "--model", "ddnmf"], ["reproduce", "ddnmf"]])
+def test_layers_beyond_memory(capsys, tmp_path, words):
+    if words[0] == "reproduce":
+        words = [*words[:2], "--tables", 1, "--methods", "ddnmf", "--jobs", 1]
+    code, _, err = run(capsys, *words, "--hidden", 100_000_000, 100_000_000, "--out", tmp_path / "m")
+    assert code == 1, err
+    assert "hidden" in err and "batch_size" in err
+    assert one_line(err)
+
+
+def test_a_worker_that_died(capsys, monkeypatch, tmp_path):
+    from concurrent.futures.process import BrokenProcessPool
+
+    from nonneg.experiments import ddnmf
+
+    def dies(*_args, **_kwargs):
+        raise BrokenProcessPool("terminated abruptly")
+
+    monkeypatch.setattr(ddnmf, "run_all", dies)
+    code, _, err = run(capsys, "reproduce", "ddnmf", "--methods", "raw", "--out", tmp_path / "m")
+    assert code == 1
+    assert "a worker process died" in err and "--jobs" in err
+    assert one_line(err)
+
+
 # -- reproduce ------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +453,8 @@ def test_reproduce_prints_the_table_and_leaves_everything(capsys, tmp_path):
     assert code == 0, err
     assert err == ""  # no bar where there is no terminal
     assert "| DDNMF (paper) | k-means" in out
+    (line,) = [line for line in out.splitlines() if line.startswith("DDNMF (paper), digits: nonneg.load(")]
+    assert nonneg.load(line.split("'")[1]).n_features_in_ == 64
     names = set(os.listdir(tmp_path))
     assert {
         "table1.md",
@@ -350,9 +474,34 @@ def test_reproduce_prints_the_table_and_leaves_everything(capsys, tmp_path):
     report = json.loads(out)
     assert out.count("\n") == 1
     assert {"table1.md", "figure3.png"} <= set(report["files"])
+    assert report["models"] == {"DDNMF (paper), digits": line.split("'")[1]}
     assert {row["noise"] for row in report["rows"]} == {0.0, 0.5}
     assert (tmp_path / "table1.md").is_file()
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*")} == before
+
+
+def test_what_cannot_be_had_any_more_is_said(capsys, tmp_path):
+    words = [
+        "reproduce",
+        "ddnmf",
+        *FAST,
+        "--epochs",
+        2,
+        "--tables",
+        1,
+        "--methods",
+        "ae1-relu",
+        "--out",
+        tmp_path,
+    ]
+    words.pop(words.index("--epochs") + 1)
+    words.pop(words.index("--epochs"))
+    code, _, err = run(capsys, *words)
+    assert (code, err) == (0, "")
+    code, out, err = run(capsys, *words, "--eval-epochs", 1, "--json")
+    assert code == 0
+    assert "weights are gone" in err and one_line(err)
+    assert json.loads(out)["notes"] == [err.removeprefix("nonneg: ").strip()]
 
 
 def test_reproduce_computes_only_what_is_asked_for(capsys, tmp_path):

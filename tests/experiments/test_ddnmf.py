@@ -260,6 +260,13 @@ def test_another_clustering_reaches_wide_codes_and_runs_whose_codes_are_gone(sma
     assert left_out(more, tmp_path) == []
 
 
+def test_images_of_fewer_classes_have_no_argmax_to_ask_for(small, tmp_path):
+    study = replace(small, tables=(1,), seeds=(0,), methods=("nmf", "ddnmf"), n_test=10)
+    compute(study, tmp_path, shown=False)
+    assert "argmax" not in clusterings_of(tmp_path, "ddnmf")
+    assert left_out(study, tmp_path) == []
+
+
 def test_by_products_may_be_deleted(small, tmp_path):
     study = replace(small, tables=(1,), seeds=(0,), methods=("nmf", "ae2", "ddnmf"))
     compute(study, tmp_path, shown=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ import cyclopts
 from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, usage_text
 from nonneg.cli.fit import fit_model
 from nonneg.cli.reproduce import reproduce_ddnmf
+from nonneg.experiments.progress import show_warning
 
 __all__ = ["app", "main"]
 
@@ -62,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in tokens
     try:
-        result = app(tokens)
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            result = app(tokens)
         return result if isinstance(result, int) else 0
     except cyclopts.CycloptsError as error:
         return _fail(EXIT_USAGE, "usage", usage_text(error, tokens), as_json)

@@ -17,6 +17,8 @@ __all__ = [
     "usage_text",
 ]
 
+#: What torch says, in a RuntimeError.
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
 EXIT_RUNTIME, EXIT_USAGE, EXIT_DATA, EXIT_STRICT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
 
@@ -37,12 +39,19 @@ def usage_text(error: cyclopts.CycloptsError, tokens: Sequence[str]) -> str:
 
 def describe_error(error: Exception) -> tuple[int, str, str] | None:
     """Return (exit code, kind, text) of an error that users can cause, or None for a defect of the program."""
+    from concurrent.futures.process import BrokenProcessPool
+
     from nonneg.exceptions import CheckpointError, DatasetUnavailable, MissingExtraError
 
     if isinstance(error, DatasetUnavailable):
         return EXIT_DATA, "data", str(error)
     if isinstance(error, CheckpointError | MissingExtraError | FloatingPointError | MemoryError):
         return EXIT_RUNTIME, "runtime", str(error) or type(error).__name__
+    if isinstance(error, BrokenProcessPool):
+        return EXIT_RUNTIME, "runtime", "a worker process died, perhaps for lack of memory; use fewer --jobs"
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY):
+        text = "not enough memory for layers of these widths (hidden) and this batch_size: make them smaller"
+        return EXIT_RUNTIME, "runtime", f"{text} ({str(error).splitlines()[0]})"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return EXIT_RUNTIME, "runtime", f"{where}{error.strerror or error}"

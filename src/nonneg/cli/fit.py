@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 import warnings
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
-from nonneg.cli.options import limit, parse_option, writable
+from nonneg.cli.options import flagged, leading_name, limit, parse_option, writable
 
 __all__ = ["fit_model"]
 
@@ -65,11 +64,11 @@ def fit_model(
     missing:
         nmf: ignore leaves NaN cells out; unstored also what a sparse file does not store.
     profile:
-        ddnmf: the set of parameters.
+        ddnmf: the set of parameters: paper (the default), demo, fast or best.
     hidden:
-        ddnmf: widths of the encoder's layers.
+        ddnmf: widths of the encoder's layers; default 500 500 2000.
     epochs:
-        ddnmf: passes over the data.
+        ddnmf: passes over the data; default 300.
     set_:
         Further parameters of the model, as NAME=VALUE.
     checkpoint:
@@ -82,9 +81,9 @@ def fit_model(
         Print one JSON object.
     """
     options: dict[str, Any] = dict(parse_option(text) for text in set_)
-    for name, flag in FLAGS.items():
+    for name in ("n_components", "random_state", "checkpoint"):
         if name in options:
-            raise CommandError(EXIT_USAGE, "usage", f"--set {name}=…: use {flag}.")
+            raise CommandError(EXIT_USAGE, "usage", f"--set {name}=…: use {FLAGS[name]}.")
     own = {"max_iter": max_iter, "loss": _number(loss), "missing": missing}
     deep = {"profile": profile, "hidden": None if hidden is None else tuple(hidden), "max_epochs": epochs}
     for name, value in ((own if model == "ddnmf" else deep) | {}).items():
@@ -95,7 +94,6 @@ def fit_model(
                 EXIT_USAGE, "usage", f"--{option} belongs to --model {other}, got --model {model}."
             )
     chosen = {name: value for name, value in (own | deep).items() if value is not None} | options
-    writable(out.parent)
     if out.exists() and Path(data).exists() and out.samefile(data):
         raise CommandError(EXIT_USAGE, "usage", f"--out: {out} is the data; give another file for the model.")
     if out.is_dir():
@@ -104,10 +102,12 @@ def fit_model(
     limit(threads)
     estimator = _estimator(model, n_components, chosen | {"random_state": seed, "checkpoint": folder})
     X = _read(data, missing or "error")
+    writable(out.parent)
     started = time.perf_counter()
     _fit(estimator, X, data, as_epochs=model == "ddnmf")
     seconds = time.perf_counter() - started
     estimator.set_params(checkpoint=None, verbose=0)  # of this call, not of the model
+    out.parent.mkdir(parents=True, exist_ok=True)
     estimator.save(out)
     if checkpoint is None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,7 +116,11 @@ def fit_model(
     return EXIT_STRICT if strict and not report["converged"] else 0
 
 
-FLAGS = {"n_components": "--n-components", "random_state": "--seed", "checkpoint": "--checkpoint"}
+#: Parameters of the models that have options of their own.
+FLAGS = {
+    "n_components": "--n-components", "random_state": "--seed", "checkpoint": "--checkpoint", "max_iter": "--max-iter",
+    "loss": "--loss", "missing": "--missing", "profile": "--profile", "hidden": "--hidden", "max_epochs": "--epochs",
+}  # fmt: skip
 
 
 def _number(loss: str | None) -> str | float | None:
@@ -139,28 +143,8 @@ def _estimator(model: str, n_components: int, options: dict[str, Any]) -> Any:
     try:
         estimator._check_params()
     except (TypeError, ValueError) as error:
-        raise CommandError(EXIT_USAGE, "usage", _flagged(str(error))) from error
+        raise CommandError(EXIT_USAGE, "usage", flagged(str(error), FLAGS)) from error
     return estimator
-
-
-#: How messages begin that name a parameter: as this library words them, and as scikit-learn does.
-_PARAMETER = re.compile(r"The '(\w+)' parameter of \w+|(\w+)")
-
-
-def _parameter(text: str) -> str:
-    """Return the word that a message begins with: the name of a parameter, if it is about one."""
-    found = _PARAMETER.match(text)
-    return "" if found is None else found[1] or found[2]
-
-
-def _flagged(text: str) -> str:
-    """Name the option of the command line where a message names the parameter."""
-    found = _PARAMETER.match(text)
-    if found is None:
-        return text
-    name = _parameter(text)
-    option = {"max_epochs": "epochs", "random_state": "seed"}.get(name, name.replace("_", "-"))
-    return f"--{option}{text[found.end() :]}"
 
 
 def _read(data: str, missing: str) -> Any:
@@ -215,8 +199,8 @@ def _fit(estimator: Any, X: Any, data: str, *, as_epochs: bool) -> None:
     except IncompatibleError as error:
         raise CommandError(EXIT_USAGE, "usage", str(error)) from error
     except (ValueError, TypeError) as error:
-        if _parameter(str(error)) in estimator.get_params():
-            raise CommandError(EXIT_USAGE, "usage", _flagged(str(error))) from error
+        if leading_name(str(error)) in estimator.get_params():
+            raise CommandError(EXIT_USAGE, "usage", flagged(str(error), FLAGS)) from error
         raise CommandError(EXIT_DATA, "data", f"DATA: {data}: {error}") from error
 
 

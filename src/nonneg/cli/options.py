@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nonneg.cli.errors import EXIT_RUNTIME, EXIT_USAGE, CommandError
 
-__all__ = ["limit", "parse_option", "writable"]
+__all__ = ["flagged", "leading_name", "limit", "parse_option", "writable"]
+
+#: How messages begin that name a parameter: as this library words them, and as scikit-learn does.
+_PARAMETER = re.compile(r"The '(\w+)' parameter of \w+|(\w+)")
+
+
+def leading_name(text: str) -> str:
+    """Return the word that a message begins with: the name of a parameter, if it is about one."""
+    found = _PARAMETER.match(text)
+    return "" if found is None else found[1] or found[2]
+
+
+def flagged(text: str, flags: Mapping[str, str]) -> str:
+    """Put what to write on the command line where a message begins with the name of a parameter.
+
+    Parameters
+    ----------
+    text : str
+        The message.
+    flags : mapping
+        Parameter → option; for any other it is ``--set NAME``.
+    """
+    found = _PARAMETER.match(text)
+    if found is None:
+        return text
+    name = leading_name(text)
+    return f"{flags.get(name, f'--set {name}')}{text[found.end() :]}"
 
 
 def parse_option(text: str) -> tuple[str, Any]:
@@ -34,10 +62,10 @@ def parse_option(text: str) -> tuple[str, Any]:
 
 
 def writable(folder: Path, option: str = "--out") -> None:
-    """Make a folder if need be, and raise unless files can be written into it."""
+    """Raise unless files can be written into a folder, or into the one it would be made in; make nothing."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         text = f"{option}: {folder} cannot be written ({error.strerror or error}); give another folder."

@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nonneg.exceptions import CheckpointError
 from nonneg.experiments.evaluate import Codes, describe, score
 from nonneg.experiments.images import Images, images_of
@@ -198,7 +200,7 @@ def complete(
     for codes in kept(file.work, {run.epochs, *_earlier(run, study)}):
         report(codes)
     if record["complete"]:
-        missing = _missing(run, study, record, supervisor_rows)
+        missing = _missing(run, study, record, images, supervisor_rows)
         model = file.work / "model.nonneg"
         if run.method in DEEP:
             if any(epoch == run.epochs for _, epoch in missing) and model.is_file():
@@ -250,7 +252,7 @@ def _earlier(run: Run, study: Study) -> set[int]:
 
 
 def _missing(
-    run: Run, study: Study, record: dict[str, Any], supervisor_rows: bool
+    run: Run, study: Study, record: dict[str, Any], images: Images, supervisor_rows: bool
 ) -> set[tuple[str, int | None]]:
     """Return (method, epoch) of the codes that a finished run has not scored in every way asked for."""
     if record.get("failed"):
@@ -263,11 +265,13 @@ def _missing(
     if run.method != "ae2":  # wide codes are scored at the end, and on the way from epoch 30 on
         wanted |= {(run.method, epoch) for epoch in _earlier(run, study)}
     scored = {_what(row) for row in record["scores"] if _has_seeds(row, study.scoring.seeds)}
+    a_unit_a_class = len(np.unique(images.y_test)) == run.n_components  # else there is no argmax
     return {
         (label, epoch)
         for label, epoch in wanted
         for clustering in study.scoring.clusterings
-        if (clustering != "argmax" or has_memberships(label)) and (label, epoch, clustering) not in scored
+        if (label, epoch, clustering) not in scored
+        and (clustering != "argmax" or (a_unit_a_class and has_memberships(label)))
     }
 
 
@@ -282,13 +286,14 @@ def left_out(study: Study, out: Path) -> list[str]:
         The folder, after `compute`.
     """
     teacher = _teacher(study) if study.ae2_from_supervisor else None
+    images = images_of(study.dataset, study.n_train, study.n_test)
     lines = []
     for run in runs_of(study):
         file = RunFile(out, run)
         record = file.load()
         if not record["complete"]:
             continue
-        missing = _missing(run, study, record, teacher is not None and run.profile == teacher)
+        missing = _missing(run, study, record, images, teacher is not None and run.profile == teacher)
         epochs = sorted({epoch for _, epoch in missing if epoch is not None})
         if epochs:
             lines.append(

@@ -109,7 +109,7 @@ def check_options(study: Study) -> None:
         if name not in DDNMF._get_param_names():
             raise ValueError(f"options {name}: DDNMF has no such parameter.")
         if name in ("noise", "noise_level") and 3 in study.tables and "ddnmf" in study.noise_methods:
-            raise ValueError(f"options {name}: Table 3 sets it; compute tables 1 and 2 alone with it.")
+            raise ValueError(f"options {name}: Table 3 sets it; leave Table 3 out (--tables 1).")
     for profile in study.profiles:
         try:
             DDNMF(profile=profile, hidden=study.hidden, **options)._check_params()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
@@ -14,6 +15,8 @@ from importlib import import_module
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+from nonneg.experiments.progress import show_warning
 
 __all__ = ["limit_threads", "run_all"]
 
@@ -96,6 +99,7 @@ def _start(queue: Any, threads: int) -> None:
     """Set a worker up."""
     global _queue
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.showwarning = show_warning
     _queue = queue
     limit_threads(threads)
 

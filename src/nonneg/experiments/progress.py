@@ -1,12 +1,24 @@
-"""A live bar on stderr, where stderr is a terminal; silence elsewhere."""
+"""What stderr gets: a live bar where it is a terminal, and warnings of a line each."""
 
 from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
-__all__ = ["Bar"]
+__all__ = ["Bar", "show_warning"]
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Write a warning on one line of stderr, without the file and the source line; for `warnings.showwarning`."""
+    print(f"nonneg: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 class Bar:
