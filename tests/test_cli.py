@@ -504,6 +504,14 @@ def test_what_cannot_be_had_any_more_is_said(capsys, tmp_path):
     assert json.loads(out)["notes"] == [err.removeprefix("nonneg: ").strip()]
 
 
+def test_an_option_of_none_is_the_profiles(capsys, tmp_path):
+    words = ["reproduce", "ddnmf", *FAST, "--tables", 1, "--methods", "ddnmf", "--out", tmp_path]
+    for more in ([], ["--set", "gain=None"]):
+        code, _, err = run(capsys, *words, *more)
+        assert code == 0, err
+    assert len(list(tmp_path.glob("runs/*"))) == 1
+
+
 def test_reproduce_computes_only_what_is_asked_for(capsys, tmp_path):
     words = ["--methods", "raw", "nmf", "--tables", 1, "--seeds", 3, 4]
     code, _, err = run(

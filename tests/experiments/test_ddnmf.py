@@ -390,6 +390,15 @@ def test_a_training_that_diverges_is_a_result(small, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "study.json").read_text())["failed"]
 
 
+def test_codes_that_are_not_finite_are_a_training_that_diverged(small, tmp_path):
+    study = replace(small, tables=(1,), seeds=(0,), methods=("ddnmf",), epochs=1)
+    compute(replace(study, options=(("learning_rate", 1e30),)), tmp_path, shown=False)
+    (record,) = load_all(tmp_path)
+    assert record["complete"]
+    assert "diverged" in record["failed"]
+    assert record["scores"] == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -449,6 +458,7 @@ def test_unknown_profile(small):
     ("options", "words"),
     [
         ({"gain": -1}, "options gain=-1"),
+        ({"device": "foo"}, "options device='foo' cannot be used"),
         ({"nothing": 3}, "options nothing: DDNMF has no such parameter"),
         ({"n_components": 3}, "options n_components: the study compares codes of 10 units"),
         ({"max_epochs": 2}, "options max_epochs: use epochs"),

@@ -158,7 +158,9 @@ def _study(
     preset = PRESETS[name]
     if clusterings is not None:
         changes["scoring"] = replace(preset.scoring, clusterings=tuple(clusterings))
-    changes["options"] = tuple(sorted(dict(parse_option(text) for text in options).items()))
+    own = dict(parse_option(text) for text in options)
+    # None is the profile's value, and no other run
+    changes["options"] = tuple(sorted((key, value) for key, value in own.items() if value is not None))
     flags = {key: f"--{key.replace('_', '-')}" for key in given}
     flags |= {
         "profiles": "--profile",

@@ -88,11 +88,11 @@ def _noise_of(run: Run) -> dict[str, Any]:
 #: Parameters of DDNMF that the study sets, and how to ask for them.
 OWNED = {
     "n_components": "the study compares codes of 10 units",
-    "hidden": "use hidden",
-    "profile": "use profiles",
-    "max_epochs": "use epochs",
-    "batch_size": "use batch_size, which holds for all deep methods",
-    "random_state": "use seeds",
+    "hidden": "use hidden (--hidden)",
+    "profile": "use profiles (--profile)",
+    "max_epochs": "use epochs (--epochs)",
+    "batch_size": "use batch_size (--batch-size), which holds for all deep methods",
+    "random_state": "use seeds (--seeds)",
     "checkpoint": "the study has checkpoints of its own",
     "verbose": "the study has a progress bar of its own",
 }
@@ -101,6 +101,7 @@ OWNED = {
 def check_options(study: Study) -> None:
     """Raise ValueError for options of DDNMF that do not exist, that the study sets, or that are out of range."""
     from nonneg.deep import DDNMF
+    from nonneg.deep.settings import resolve_device
 
     options = dict(study.options)
     for name in options:
@@ -113,6 +114,7 @@ def check_options(study: Study) -> None:
     for profile in study.profiles:
         try:
             DDNMF(profile=profile, hidden=study.hidden, **options)._check_params()
+            resolve_device(options.get("device", "auto"))
         except (TypeError, ValueError) as error:
             raise ValueError(f"options {error}") from error
 
@@ -269,9 +271,8 @@ def _report_codes(
 ) -> None:
     if run.method != "ae2":
         memberships = has_memberships(run.method)
-        report(
-            Codes(run.method, epoch, model.transform(test), model.transform(probe), memberships=memberships)
-        )
+        code_test, code_probe = _finite(model.transform(test), epoch), model.transform(probe)
+        report(Codes(run.method, epoch, code_test, code_probe, memberships=memberships))
     # wide codes take minutes to cluster, and an AE2 of few epochs interests nobody
     if not is_last and epoch < 30:
         return
@@ -279,6 +280,12 @@ def _report_codes(
         _report_wide(run, epoch, model.transform, train, test, probe, report)
     elif run.method == "ddnmf" and supervisor_rows and run.noise is None and model.profile_["stop_gradient"]:
         _report_wide(run, epoch, partial(_supervisor_codes, model), train, test, probe, report)
+
+
+def _finite(codes: NDArray, epoch: int) -> NDArray:
+    if not np.isfinite(codes).all():
+        raise FloatingPointError(f"training diverged: codes after epoch {epoch} are not finite")
+    return codes
 
 
 def _report_wide(
@@ -291,7 +298,7 @@ def _report_wide(
     report: Report,
 ) -> None:
     """Report AE2's code, and W of a shallow NMF of it (fitted to the codes of all training images)."""
-    code_test, code_probe = encode(test), encode(probe)
+    code_test, code_probe = _finite(encode(test), epoch), encode(probe)
     report(Codes("ae2", epoch, code_test, code_probe))
     _, compress = _nmf(run, encode(train))
     report(Codes("ae2+nmf", epoch, compress(code_test), compress(code_probe), memberships=True))
