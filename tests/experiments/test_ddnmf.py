@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 import nonneg
 from nonneg.exceptions import CheckpointError, MissingExtraError
-from nonneg.experiments import ddnmf, figures, methods, pool
+from nonneg.experiments import complete, ddnmf, figures, methods, pool
 from nonneg.experiments.ddnmf import PRESETS, Study, compute, left_out, runs_of
 from nonneg.experiments.evaluate import Scoring
 from nonneg.experiments.record import Run, environment, load_all
@@ -99,7 +99,7 @@ def test_what_is_there_is_not_computed_again(small, tmp_path, monkeypatch):
     def trained(*_args, **_kwargs):
         raise AssertionError("a run was trained again")
 
-    monkeypatch.setattr(ddnmf, "execute", trained)
+    monkeypatch.setattr(complete, "execute", trained)
     compute(study, tmp_path, shown=False)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*.json")} == before
     # another clustering needs the codes, not the training
@@ -119,7 +119,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(small, tmp_path, 
         pass
 
     calls = []
-    real = methods._estimator if where == "training" else ddnmf.score
+    real = methods._estimator if where == "training" else complete.score
 
     def second_call_dies(*args, **kwargs):
         calls.append(1)
@@ -127,7 +127,7 @@ def test_a_killed_study_goes_on_and_ends_as_if_it_had_not_been(small, tmp_path, 
             raise Kill
         return real(*args, **kwargs)
 
-    target = (methods, "_estimator") if where == "training" else (ddnmf, "score")
+    target = (methods, "_estimator") if where == "training" else (complete, "score")
     with monkeypatch.context() as patch:
         patch.setattr(*target, second_call_dies)
         with pytest.raises(Kill):
@@ -203,15 +203,15 @@ def test_scores_on_the_way_are_those_of_a_shorter_training(small, tmp_path):
 
 def test_an_epoch_asked_for_when_training_is_past_it_is_left_out(small, tmp_path, monkeypatch):
     study = replace(small, tables=(1,), seeds=(0,), methods=("ae1-relu",), epochs=3, eval_epochs=(2,))
-    real = ddnmf.score
+    real = complete.score
 
     def dies(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ddnmf, "score", dies)
+    monkeypatch.setattr(complete, "score", dies)
     with pytest.raises(KeyboardInterrupt):
         compute(study, tmp_path, shown=False)
-    monkeypatch.setattr(ddnmf, "score", real)
+    monkeypatch.setattr(complete, "score", real)
     compute(replace(study, eval_epochs=(1,)), tmp_path, shown=False)
     (record,) = files_of(tmp_path).values()
     assert record["complete"] and {row["epoch"] for row in record["scores"]} == {3}
@@ -285,7 +285,7 @@ def test_a_teacher_that_diverged_stops_nobody(small, tmp_path, monkeypatch):
 
     study = replace(small, tables=(1,), seeds=(0,), methods=("ae2", "ddnmf"))
     with monkeypatch.context() as patch:
-        patch.setattr(ddnmf, "execute", diverge)
+        patch.setattr(complete, "execute", diverge)
         compute(study, tmp_path, shown=False)
     compute(study, tmp_path, shown=False)
     assert left_out(study, tmp_path) == []
@@ -381,7 +381,7 @@ def test_a_training_that_diverges_is_a_result(small, tmp_path, monkeypatch):
     def diverge(*_args, **_kwargs):
         raise FloatingPointError("training diverged in epoch 1")
 
-    monkeypatch.setattr(ddnmf, "execute", diverge)
+    monkeypatch.setattr(complete, "execute", diverge)
     study = replace(small, tables=(1,), seeds=(0,), methods=("ddnmf",))
     compute(study, tmp_path, shown=False)
     (record,) = load_all(tmp_path)
