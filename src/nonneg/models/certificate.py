@@ -9,15 +9,12 @@ import numpy as np
 import scipy.linalg
 
 from ..data import Source
-from ..exceptions import ConvergenceWarning
-from ..solvers.solution import Solution
 
 __all__ = [
     "Certificate",
     "dead_components",
     "duplicate_components",
     "svd_bound",
-    "warn_of_stall",
     "warn_of_useless",
 ]
 
@@ -105,16 +102,3 @@ def warn_of_useless(H: np.ndarray, W_norms: np.ndarray, stacklevel: int) -> None
         warnings.warn(
             f"{' and '.join(found)}; a smaller n_components would do", UserWarning, stacklevel=stacklevel
         )
-
-
-def warn_of_stall(solution: Solution, name: str, tol: float, stacklevel: int) -> None:
-    """One warning for a search that ended before ``tol`` because its loss no longer changes; none for tol = 0."""
-    if solution.status != "stalled" or tol == 0:
-        return
-    wider = ", or pass X as float64" if solution.H.dtype == np.float32 else ""
-    warnings.warn(
-        f"{name} stopped after {solution.n_iter} iterations with KKT residual {solution.kkt:.2e} > tol={tol:.0e}, "
-        f"because the loss no longer changes in {solution.H.dtype}; raise tol{wider}",
-        ConvergenceWarning,
-        stacklevel=stacklevel,
-    )

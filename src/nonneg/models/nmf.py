@@ -23,7 +23,7 @@ from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
 from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks, with_log
-from .certificate import warn_of_stall, warn_of_useless
+from .certificate import warn_of_useless
 from .inputs import (
     arrays_of,
     check_positive,
@@ -255,7 +255,6 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         self.reconstruction_err_ = loss_times(np.sqrt(2 * max(solution.loss, 0)), back * loss.beta / 2)
         self.labels_ = shares(solution.W, solution.H).argmax(axis=1)
         solution.warn(type(self).__name__, float(self.tol))
-        warn_of_stall(solution, type(self).__name__, float(self.tol), stacklevel=7)
         warn_of_useless(solution.H, np.linalg.norm(solution.W, axis=0).astype(np.float64), stacklevel=6)
         return W
 

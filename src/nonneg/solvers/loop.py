@@ -17,14 +17,13 @@ from .judge import judge
 from .missed import SETTLED, can_look, recover
 from .problem import Problem
 from .progressive import head_start
-from .rows import solve_rows
+from .rows import START_SWEEPS, solve_rows
 from .solution import History, Solution
 from .step import Record, Solver, State
 
 __all__ = ["ROW_TOLERANCE", "iterate", "solve"]
 
 ROW_TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-10}
-START_SWEEPS = 4
 SCRATCH = ("spare",)  # buffers of ``state.extra`` that are written before they are read, each like W
 CHECKPOINT_EVERY = 5.0  # seconds between two checkpoints
 CHECKPOINT_SHARE = 0.05  # of the time, for writing them

@@ -16,7 +16,7 @@ from ..data.threads import Workers
 from .gram import data_product
 from .kkt import column_squares
 from .problem import Fixed, Problem
-from .rows import solve_rows
+from .rows import START_SWEEPS, solve_rows
 from .step import Solver, State
 
 __all__ = ["SETTLED", "can_look", "recover"]
@@ -26,7 +26,6 @@ WORST = 1e-2  # share of the rows (by weight) that are looked at
 CELLS = 4_000_000  # and at most so many of their cells
 ROUNDS = 10  # of the power method
 TRIAL = 20  # iterations in which a replaced component must prove better
-START_SWEEPS = 4
 
 
 def can_look(problem: Problem) -> bool:
@@ -66,10 +65,7 @@ def _with_missed_part(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Work
     R = (source.take(worst) - W[worst] @ H) * np.sqrt(mass).astype(H.dtype)[:, None]
     part = np.maximum(R.mean(axis=0), 0).astype(np.float64)
     for _ in range(ROUNDS):
-        size = np.linalg.norm(part)
-        if size == 0:
-            return None
-        part = np.maximum(np.maximum(R @ (part / size), 0) @ R, 0)
+        part = np.maximum(np.maximum(R @ (part / (np.linalg.norm(part) or 1.0)), 0) @ R, 0)
     size = np.linalg.norm(part)
     if size == 0:
         return None

@@ -14,7 +14,7 @@ import numpy as np
 from ..data.sampled import EveryNth
 from ..data.threads import Workers
 from .problem import Problem
-from .rows import solve_rows
+from .rows import START_SWEEPS, solve_rows
 from .step import Solver, State
 
 __all__ = ["head_start", "is_many_sparse", "mean_rows", "worth_it"]
@@ -71,7 +71,7 @@ def head_start(
         sample = EveryNth(problem.source, stage.step)
         squares = sum(float(np.vdot(block.X, block.X)) for block in sample.blocks())
         smaller = replace(problem, source=sample, squares=squares)
-        W = solve_rows(smaller, H, 1e-2, pool, sweeps=4)
+        W = solve_rows(smaller, H, 1e-2, pool, sweeps=START_SWEEPS)
         if state is not None and before is not None:
             W[np.isin(sample.rows, before.rows)] = state.W[np.isin(before.rows, sample.rows)]
         state = State(W, H)
@@ -83,4 +83,4 @@ def head_start(
                 break
             loss = record.loss
         H, before = state.H, sample
-    return solve_rows(problem, H, 1e-2, pool, sweeps=4), H
+    return solve_rows(problem, H, 1e-2, pool, sweeps=START_SWEEPS), H

@@ -19,8 +19,9 @@ from .problem import Fixed, Problem
 from .pull import Pull
 from .quadratic import curvature, proximal_step
 
-__all__ = ["solve_rows"]
+__all__ = ["START_SWEEPS", "solve_rows"]
 
+START_SWEEPS = 4  # at the start of a fit, where H is a guess yet
 MASKED_SWEEPS = 500  # each row has its own Gram matrix: sweeps are cheap beside making it
 
 

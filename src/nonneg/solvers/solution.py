@@ -17,6 +17,8 @@ _ADVICE = {
     "max_iter": "stopped after max_iter={n} iterations with KKT residual {kkt:.2e} > tol={tol:.0e}; "
     "raise max_iter, or tol if this accuracy is enough",
     "max_time": "stopped after max_time with KKT residual {kkt:.2e} > tol={tol:.0e}; raise max_time or tol",
+    "stalled": "stopped after {n} iterations with KKT residual {kkt:.2e} > tol={tol:.0e}, because the loss no longer "
+    "changes in {dtype}; raise tol{wider}",
 }
 
 
@@ -65,6 +67,10 @@ class Solution:
 
     def warn(self, name: str, tol: float) -> None:
         """Say in one `ConvergenceWarning` why the search ended early, if it did."""
-        if self.status in _ADVICE:
-            advice = _ADVICE[self.status].format(n=self.n_iter, kkt=self.kkt, tol=tol)
-            warnings.warn(f"{name} {advice}", ConvergenceWarning, stacklevel=5)
+        if self.status not in _ADVICE or (self.status == "stalled" and tol == 0):
+            return  # with tol = 0 a fit that runs until its loss stops is what was asked for
+        wider = ", or pass X as float64" if self.H.dtype == np.float32 else ""
+        advice = _ADVICE[self.status].format(
+            n=self.n_iter, kkt=self.kkt, tol=tol, dtype=self.H.dtype, wider=wider
+        )
+        warnings.warn(f"{name} {advice}", ConvergenceWarning, stacklevel=7)
