@@ -12,16 +12,14 @@ from ..data import Source, Summary
 from ..data.threads import workers
 from ..exceptions import ConvergenceWarning, IncompatibleError
 from ..files import Checkpoint, fingerprint
-from ..init import initial_components
 from ..losses import as_loss
 from ..penalties import combine
-from ..solvers.hals import HALS
 from ..solvers.loop import ROW_TOLERANCE, solve
 from ..solvers.problem import Problem
-from ..solvers.progressive import is_many_sparse, mean_rows, worth_it
 from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
+from ..solvers.start import Start, starting_point
 from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks, with_log
 from .certificate import warn_of_useless
 from .inputs import (
@@ -195,18 +193,16 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         for attempt in range(int(self.n_init)):
             seed = draw_seed(self.random_state)
             rng = np.random.default_rng(seed + attempt)
-            H, problem.row_pull = H0, None
-            averaged = H is None and self._sampled(attempt) and isinstance(solver, HALS)
-            progressive = averaged and worth_it(problem)
-            if averaged and (progressive or is_many_sparse(problem)):
-                H = mean_rows(problem, rng)
-            elif H is None:
-                H = initial_components(self.init if attempt == 0 else "random", source, summary, k, rng)
+            problem.row_pull = None
+            if H0 is None:
+                begin = starting_point(problem, solver, summary, self.init, rng, first=attempt == 0)
+            else:
+                begin = Start(H0, W0)
             checkpoint = self._checkpoint(source, attempt, seed, W0, H0)
             solution = solve(
-                problem, solver, H.copy(), None if W0 is None else W0.copy(),
+                problem, solver, begin.H.copy(), None if begin.W is None else begin.W.copy(),
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
-                progressive=progressive,
+                progressive=begin.progressive,
                 callback=tell,
             )  # fmt: skip
             losses.append(solution.loss)
@@ -234,10 +230,6 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         ):
             self._past = {"power": power_of(source), **statistics_of(problem, best.W, best.H, best.stats)}
         return W
-
-    def _sampled(self, attempt: int) -> bool:
-        """Whether a start may come from a sample of the rows: a named init is taken at its word."""
-        return self.init == "auto" or attempt > 0
 
     def _accept(self, solution: Any, source: Source, loss: Any) -> np.ndarray:
         """Set the attributes, back in the units of X."""

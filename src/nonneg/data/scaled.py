@@ -1,0 +1,67 @@
+"""X with every row and every column multiplied by a factor, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+
+from .array import SparseSource
+from .block import Block
+from .source import Source
+
+__all__ = ["Scaled", "scaled"]
+
+
+def scaled(source: Source, rows: np.ndarray, columns: np.ndarray) -> Source:
+    """Return the source of diag(rows) X diag(columns), without cell weights; of CSR in memory one more ``data`` array.
+
+    Parameters
+    ----------
+    source : Source
+        Complete: no cell weights.
+    rows, columns : ndarray of shapes (n_samples,) and (n_features,)
+        In ``source.float_dtype``.
+    """
+    lazy = Scaled(source, rows, columns)
+    if not isinstance(source, SparseSource):
+        return lazy
+    data = np.concatenate([block.X.data for block in lazy.blocks()])
+    kept = SparseSource(sp.csr_array((data, source.X.indices, source.X.indptr), shape=source.shape))
+    kept.row_weights = source.row_weights
+    return kept
+
+
+class Scaled(Source):
+    """Rows of another source, scaled when they are read; see `scaled`."""
+
+    in_memory = False
+
+    def __init__(self, source: Source, rows: np.ndarray, columns: np.ndarray) -> None:
+        self.source, self.rows, self.columns_by = source, rows, columns
+        self.shape, self.dtype, self.is_sparse = source.shape, source.float_dtype, source.is_sparse
+        self.row_weights = source.row_weights
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Bounds of the blocks of the other source."""
+        return self.source.bounds()
+
+    def block(self, start: int, stop: int) -> Block:
+        """Return a block of the other source, scaled."""
+        found = self.source.block(start, stop)
+        X, factors = found.X, self.rows[start:stop]
+        if found.is_sparse:
+            data = X.data * np.repeat(factors, np.diff(X.indptr)) * self.columns_by[X.indices]
+            X = sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
+        else:
+            X = X * factors[:, None]
+            X *= self.columns_by
+        return Block(start, stop, X, None, found.row_weights)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return rows as a dense array."""
+        return self.source.take(rows) * self.rows[np.asarray(rows)][:, None] * self.columns_by
+
+    def _read(self, rows: slice | np.ndarray) -> np.ndarray:
+        return self.take(np.arange(self.shape[0])[rows])
