@@ -24,7 +24,6 @@ from ..losses import as_loss
 from .hals import HALS
 from .problem import Problem
 from .progressive import head_start, is_many_sparse, mean_rows, worth_it
-from .rows import START_SWEEPS, solve_rows
 from .select import choose
 from .step import Solver, State
 
@@ -80,10 +79,9 @@ def _chi_square(problem: Problem, rng: np.random.Generator, pool: Workers, *, fi
     )
     solver = choose("hals", chi.loss, source)
     begin = starting_point(chi, solver, found, "auto", rng, first=first)
+    W, H = np.zeros((source.shape[0], problem.k), begin.H.dtype), begin.H
     if begin.progressive:
-        W, H = head_start(chi, solver, begin.H, pool)
-    else:
-        W, H = solve_rows(chi, begin.H, 1e-2, pool, sweeps=START_SWEEPS), begin.H
+        W, H = head_start(chi, solver, H, pool)
     state = State(W, H)
     solver.start(chi, state)
     loss = np.inf
