@@ -108,7 +108,7 @@ def test_the_end_is_scipys_optimum(form, penalty, bounds):
     )
     l1, l2 = np.full(k, penalty[0]), np.full(k, penalty[1])
     residual = np.empty(10)
-    worst = call(form, W, H, X, l1, l2, lo, hi, 5000, 1e-9, np.zeros(k, bool), M, residual)
+    worst, *_ = call(form, W, H, X, l1, l2, lo, hi, 5000, 1e-9, np.zeros(k, bool), M, residual)
     assert worst == residual.max() <= 1e-9
     ours = objective(W, H, X, M, l1, l2)
     for i in range(10):
@@ -270,14 +270,18 @@ def test_loss_and_kkt(dtype):
         gradient = weight.astype(float) @ H.T + l1 + l2 * W - pull
         V, G = (W * d)[:, free], (gradient / d)[:, free]
         expected = (np.abs(V - np.clip(V - G, 0.1 * d[free], INF)).max(), (pull / d)[:, free].max())
-        rest = (d, l1, l2, 0.1, INF, frozen)
-        found = [scd.kl_kkt_rows_weighted(W, H, X, weight, *rest)]
+        rest = (l1, l2, 0.1, INF, 0, 0, frozen, None, d)
+        found = [scd.kl_rows_weighted(W, H, X, weight, *rest)]
         if weight is not M:
-            found.append(scd.kl_kkt_rows(W, H, X, H.sum(1), *rest))
-            found.append(scd.kl_kkt_rows_csr(W, Ht, H.sum(1), *args, *rest))
-            found.append(scd.kl_kkt_rows_csr_weighted(W, Ht, H.sum(1), 1, *args, np.ones_like(C.data), *rest))
-        for value in found:
+            found.append(scd.kl_rows(W, H, X, H.sum(1), *rest))
+            found.append(scd.kl_rows_csr(W, Ht, H.sum(1), *args, *rest))
+            found.append(scd.kl_rows_csr_weighted(W, Ht, H.sum(1), 1, *args, np.ones_like(C.data), *rest))
+        for _, *value in found:
             np.testing.assert_allclose(value, expected, rtol=1e-4 if dtype == np.float32 else 1e-10)
+        marks = np.where(np.arange(len(V)) % 2, 0, -1).astype(dtype)  # every second row does not count
+        violations = np.abs(V - np.clip(V - G, 0.1 * d[free], INF))[1::2].max()
+        _, *value = scd.kl_rows_weighted(W, H, X, weight, l1, l2, 0.1, INF, 0, 0, frozen, marks, d)
+        np.testing.assert_allclose(value[0], violations, rtol=1e-4 if dtype == np.float32 else 1e-10)
 
 
 def test_loss_at_its_ends():

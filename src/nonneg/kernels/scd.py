@@ -33,10 +33,6 @@ import numpy as np
 from nonneg.kernels.jit import kernel
 
 __all__ = [
-    "kl_kkt_rows",
-    "kl_kkt_rows_csr",
-    "kl_kkt_rows_csr_weighted",
-    "kl_kkt_rows_weighted",
     "kl_loss",
     "kl_loss_csr",
     "kl_loss_csr_weighted",
@@ -357,7 +353,7 @@ def _settle_dense(w, H, z, y, q, pull, bare, lin, l2, hi, frozen, looking):
 def _rows_dense(W, H, X, M, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, residual, d):
     """Dense rows; M (n, m) cell weights or (0, 0). Cells without data are packed away where that pays.
 
-    Returns the largest residual and, where `d` is not empty, the violation and its scale (see `kl_kkt_rows`).
+    Returns the largest residual and, where `d` is not empty, the violation and its scale (see `kl_rows`).
     """
     n, m = X.shape
     K = W.shape[1]
@@ -420,10 +416,12 @@ def _rows_dense(W, H, X, M, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, resid
             if done >= max_sweeps and tol < 0:
                 break
         worst = max(worst, left)
+        counts = True
         if residual.shape[0] > 0:
+            counts = residual[i] >= 0
             residual[i] = left
         for k in range(d.shape[0]):
-            if not frozen[k]:
+            if counts and not frozen[k]:
                 v = w[k] * d[k]
                 g = (lin[k] + l2[k] * w[k] - pull[k]) / d[k]
                 violation = max(violation, abs(v - min(max(v - g, lo * d[k]), hi * d[k])))
@@ -499,10 +497,12 @@ def _rows_csr(
             if done >= max_sweeps and tol < 0:
                 break
         worst = max(worst, left)
+        counts = True
         if residual.shape[0] > 0:
+            counts = residual[i] >= 0
             residual[i] = left
         for k in range(d.shape[0]):
-            if not frozen[k]:
+            if counts and not frozen[k]:
                 v = w[k] * d[k]
                 g = (lin[k] + l2[k] * w[k] - pull[k]) / d[k]
                 violation = max(violation, abs(v - min(max(v - g, lo * d[k]), hi * d[k])))
@@ -635,7 +635,7 @@ def _csr(W, Ht, hsum, offset, data, indices, indptr, weights, l1, l2, lo, hi, ma
                      frozen, residual, d)  # fmt: skip
 
 
-def kl_rows(W, H, X, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=None):
+def kl_rows(W, H, X, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=None, d=None):
     """Sequential coordinate descent on every row of W, in place: min Σ_j y_j − x_j log y_j + l1·w + ½ Σ l2 w².
 
     Every sweep lowers the objective of every row or leaves it. The first sweep of a call is preceded by the exact
@@ -663,98 +663,70 @@ def kl_rows(W, H, X, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=Non
         max_k |v_k − clip(v_k − ∇_k / L_k)|, v_k = w_k L_k / Σ_j x_j, L = hsum + l1 + l2 w, of every row: the share
         of the row's mass that is in the wrong place. With ``tol > 0`` as at the end, otherwise as before the last
         (at most four) sweeps.
+    d : (k,) array, positive, optional
+        Scaling that balances the columns of W against the rows of H, for the last two results.
 
     Returns
     -------
-    float
+    residual : float
         The largest residual.
+    violation, scale : float
+        With V = W diag(d) and ∇ = (lin + l2 W − (X / WH) Hᵀ) diag(1/d), when the residual was asked (before all sweeps
+        where there are at most four): max |V − clip(V − ∇, lo d, hi d)|, to be compared with max (X / WH) Hᵀ diag(1/d).
+        Frozen columns do not count, nor rows whose `residual` came in negative. 0 without `d`.
 
     Notes
     -----
     The H step is the same function on the transposed problem: ``kl_rows(Ht, Wt, Xt, W.sum(0), …)``.
     """
-    return _dense(W, H, X, None, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, residual)[0]
+    return _dense(W, H, X, None, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, residual, d)
 
 
-def kl_rows_weighted(W, H, X, M, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=None):
+def kl_rows_weighted(W, H, X, M, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=None, d=None):
     """`kl_rows` for Σ_j m_j (y_j − x_j log y_j): `M` (n, m) ≥ 0; X is not read where a weight is zero."""
-    return _dense(W, H, X, M, l1, l1, l2, lo, hi, max_sweeps, tol, frozen, residual)[0]
+    return _dense(W, H, X, M, l1, l1, l2, lo, hi, max_sweeps, tol, frozen, residual, d)
 
 
-def kl_rows_csr(W, Ht, hsum, data, indices, indptr, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=None):
+def kl_rows_csr(
+    W, Ht, hsum, data, indices, indptr, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=None, d=None
+):
     """`kl_rows` for the rows of a CSR matrix; `Ht` (m, k) is H transposed, C-ordered.
 
     `data` has the dtype of W; `indices` and `indptr` are both int32 or both int64, and `indptr` may be a slice of a
     longer one (rows of a block) with `data` and `indices` whole. The transposed problem takes the CSC arrays.
     """
     return _csr(
-        W, Ht, hsum, 0, data, indices, indptr, None, l1, l2, lo, hi, max_sweeps, tol, frozen, residual
-    )[0]
+        W, Ht, hsum, 0, data, indices, indptr, None, l1, l2, lo, hi, max_sweeps, tol, frozen, residual, d
+    )
 
 
 def kl_rows_csr_weighted(
-    W,
-    Ht,
-    hsum,
-    offset,
-    data,
-    indices,
-    indptr,
-    weights,
-    l1,
-    l2,
-    lo,
-    hi,
-    max_sweeps,
-    tol,
-    frozen,
-    residual=None,
-):
+    W, Ht, hsum, offset, data, indices, indptr, weights, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=None, d=None
+):  # fmt: skip
     """`kl_rows_csr` with `weights` of the stored cells; the linear part is hsum + Σ_stored (weight − offset) h.
 
     Cells that are not stored are missing with hsum = 0 and offset = 0; they are zeros of weight one with
     hsum = H.sum(1) and offset = 1. The data of a cell of weight zero are not used.
     """
     return _csr(
-        W, Ht, hsum, offset, data, indices, indptr, weights, l1, l2, lo, hi, max_sweeps, tol, frozen, residual
-    )[0]
-
-
-def kl_kkt_rows(W, H, X, hsum, d, l1, l2, lo, hi, frozen):
-    """Largest violation of the optimality conditions over the rows of W, after scaling column j by d_j.
-
-    With V = W diag(d) and ∇ = (lin + l2 W − (X / WH) Hᵀ) diag(1/d): max |V − clip(V − ∇, lo d, hi d)|, to be compared
-    with max (X / WH) Hᵀ diag(1/d). Frozen columns do not count.
-
-    Parameters
-    ----------
-    W, H, X, hsum, l1, l2, lo, hi, frozen
-        As for `kl_rows`.
-    d : (k,) array, positive
-        Scaling that balances the columns of W against the rows of H.
-
-    Returns
-    -------
-    violation, scale : float
-    """
-    return _dense(W, H, X, None, hsum, l1, l2, lo, hi, 0, 0, frozen, None, d)[1:]
-
-
-def kl_kkt_rows_weighted(W, H, X, M, d, l1, l2, lo, hi, frozen):
-    """`kl_kkt_rows` for the problem of `kl_rows_weighted`."""
-    return _dense(W, H, X, M, l1, l1, l2, lo, hi, 0, 0, frozen, None, d)[1:]
-
-
-def kl_kkt_rows_csr(W, Ht, hsum, data, indices, indptr, d, l1, l2, lo, hi, frozen):
-    """`kl_kkt_rows` for the problem of `kl_rows_csr`."""
-    return _csr(W, Ht, hsum, 0, data, indices, indptr, None, l1, l2, lo, hi, 0, 0, frozen, None, d)[1:]
-
-
-def kl_kkt_rows_csr_weighted(W, Ht, hsum, offset, data, indices, indptr, weights, d, l1, l2, lo, hi, frozen):
-    """`kl_kkt_rows` for the problem of `kl_rows_csr_weighted`."""
-    return _csr(W, Ht, hsum, offset, data, indices, indptr, weights, l1, l2, lo, hi, 0, 0, frozen, None, d)[
-        1:
-    ]
+        W,
+        Ht,
+        hsum,
+        offset,
+        data,
+        indices,
+        indptr,
+        weights,
+        l1,
+        l2,
+        lo,
+        hi,
+        max_sweeps,
+        tol,
+        frozen,
+        residual,
+        d,
+    )
 
 
 def kl_loss(W, H, X):

@@ -14,7 +14,7 @@ from ..data.block import Block
 from ..data.threads import Workers
 from .hals import CEILING_GROWTH, DECAY, GROWTH
 from .judge import judge
-from .kernel_rows import kl_measure, kl_rows, weighted_rows
+from .kernel_rows import kl_rows, kl_value, weighted_rows
 from .kkt import Residual, balance, column_squares
 from .problem import Fixed, Problem
 from .step import Record, Solver, State, relative_change
@@ -39,9 +39,12 @@ class Alternating(Solver):
     @abstractmethod
     def move(
         self, block: Block, V: np.ndarray, fixed: Fixed, linear: np.ndarray, ridge: np.ndarray, low: float,
-        high: float, frozen: np.ndarray,
-    ) -> None:  # fmt: skip
-        """Lower Σ loss(x | v fixed) + linear·v + ½ ridge·v² for every row v of V, in place."""
+        high: float, frozen: np.ndarray, d: np.ndarray,
+    ) -> Residual:  # fmt: skip
+        """Lower Σ loss(x | v fixed) + linear·v + ½ ridge·v² for every row v of V, in place.
+
+        Returns the KKT residual of the rows before they moved, where that costs nothing (V d is compared with ∇/d).
+        """
 
     def start(self, problem: Problem, state: State) -> None:
         """Nothing is accepted yet: the objective is infinite."""
@@ -66,8 +69,8 @@ class Alternating(Solver):
         momentum, ceiling, best = state.extra["scalars"]
         moved = State(state.extra["spare"], state.extra["push"])
         moved.W[...] = state.W
-        sums, squares = self._move_both(problem, moved, pool)
-        kkt, objective = self.measure(problem, moved, pool)
+        sums, squares, residual = self._move_both(problem, moved, pool)
+        kkt, objective = self.measure(problem, moved, residual, pool)
         if problem.penalties:
             objective += problem.penalties.value(moved.W, moved.H, sums, squares)
         if objective > best:
@@ -87,44 +90,55 @@ class Alternating(Solver):
         state.W, state.H = moved.W, moved.H
         return Record(objective, kkt, change)
 
-    def _move_both(self, problem: Problem, state: State, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
-        """W from H, then H from W; return the (row-weighted) column sums and sums of squares of W."""
+    def _move_both(
+        self, problem: Problem, state: State, pool: Workers
+    ) -> tuple[np.ndarray, np.ndarray, Residual]:
+        """W from H, then H from W; return the (row-weighted) column sums and sums of squares of W, and the residual."""
         penalties, weights = problem.penalties, problem.source.row_weights
+        root = np.sqrt(problem.unit)  # the kernel compares V·u with ∇/u: see `quadratic.rows_step`
         pull = penalties.on_W(state.W, state.H) if penalties else None
-        self._side(problem.source, state.W, Fixed(rows=state.H), pull, np.zeros(problem.k, bool), pool)
+        d = root * balance(column_squares(state.W, weights), state.H, problem.unit)
+        fixed = Fixed(rows=state.H)
+        residual = self._side(problem.source, state.W, fixed, pull, np.zeros(problem.k, bool), d, pool)
         weighted = state.W if weights is None else state.W * weights[:, None]
         sums = weighted.sum(axis=0, dtype=np.float64)
         squares = column_squares(state.W, weights)
         pull = penalties.on_H(state.H, sums, squares) if penalties else None
         Ht = np.ascontiguousarray(state.H.T)
+        d = 1 / (root * balance(squares, state.H, problem.unit))
         fixed = Fixed(columns=self._weigh(state.W, weights))
-        self._side(problem.columns, Ht, fixed, pull, problem.frozen, pool, weights)
+        residual |= self._side(problem.columns, Ht, fixed, pull, problem.frozen, d, pool, weights)
         state.H = np.ascontiguousarray(Ht.T)
         if penalties:
             problem.row_pull = penalties.on_new_rows(state.W, state.H)
-        return sums, squares
+        return sums, squares, residual
 
-    def measure(self, problem: Problem, state: State, pool: Workers) -> tuple[float, float]:
+    def measure(
+        self, problem: Problem, state: State, residual: Residual, pool: Workers
+    ) -> tuple[float, float]:
         """KKT residual and data loss of the present factors."""
         return judge(problem, state.W, state.H, pool)[:2]
 
-    def _side(self, source, V, fixed, pull, frozen, pool, column_weights=None) -> None:
+    def _side(self, source, V, fixed, pull, frozen, d, pool, column_weights=None) -> Residual:
         fixed.rows, fixed.columns, fixed.sums  # noqa: B018 - made once, before the threads ask for them
         k, dtype = V.shape[1], V.dtype
         linear = np.zeros(k, dtype) if pull is None else pull.linear
         ridge = np.zeros(k, dtype) if pull is None else np.diag(pull.Q).astype(dtype)
         low, high = (0.0, np.inf) if pull is None else (pull.low, pull.high)
+        d = d.astype(dtype)
 
-        def work(cut: tuple[int, int]) -> None:
+        def work(cut: tuple[int, int]) -> Residual:
             block = source.block(*cut)
             if column_weights is not None:
                 block = Block(
                     block.start, block.stop, self._weigh_columns(block.X, column_weights), block.weights
                 )
-            self.move(block, V[block.rows], fixed, linear, ridge, low, high, frozen)
+            return self.move(block, V[block.rows], fixed, linear, ridge, low, high, frozen, d)
 
-        for _ in pool.map(work, source.bounds()):
-            pass
+        residual = Residual()
+        for found in pool.map(work, source.bounds()):
+            residual |= found
+        return residual
 
     # a row weight s is a factor of the loss: s d_β(x | y) = d_β(s^(1/β) x | s^(1/β) y)
     power = 1.0
@@ -136,9 +150,7 @@ class Alternating(Solver):
         factors = (weights**self.power).astype(X.dtype)
         if isinstance(X, np.ndarray):
             return X * factors
-        scaled = X.copy()
-        scaled.data = X.data * factors[X.indices]
-        return scaled
+        return type(X)((X.data * factors[X.indices], X.indices, X.indptr), shape=X.shape)
 
 
 class SCD(Alternating):
@@ -146,35 +158,24 @@ class SCD(Alternating):
 
     name = "scd"
 
-    def move(self, block, V, fixed, linear, ridge, low, high, frozen) -> None:
+    def move(self, block, V, fixed, linear, ridge, low, high, frozen, d) -> Residual:
         """A few sweeps of Newton steps, coordinate by coordinate."""
-        kl_rows(block, V, fixed, linear, ridge, low, high, frozen, self.sweeps, 0.0)
+        return kl_rows(block, V, fixed, linear, ridge, low, high, frozen, self.sweeps, 0.0, d)
 
-    def measure(self, problem: Problem, state: State, pool: Workers) -> tuple[float, float]:
-        """From the kernels, on stored cells alone, unless penalties or row weights ask for more."""
-        if problem.penalties or problem.source.row_weights is not None:
-            return super().measure(problem, state, pool)
-        d = balance(column_squares(state.W), state.H, problem.unit)
-        root = np.sqrt(problem.unit)  # the kernel compares V·u with ∇/u: see `quadratic.rows_step`
-        residual, loss = Residual(), 0.0
-        H, W = Fixed(rows=state.H), Fixed(columns=state.W)
-        H.columns, H.sums, W.rows, W.sums  # noqa: B018 - made once, before the threads ask for them
-        free, dtype = np.zeros(problem.k, bool), state.W.dtype
-        Ht = np.ascontiguousarray(state.H.T)
+    def measure(
+        self, problem: Problem, state: State, residual: Residual, pool: Workers
+    ) -> tuple[float, float]:
+        """The residual of each factor before it moved, unless penalties ask for more, and the loss."""
+        if problem.penalties:
+            return super().measure(problem, state, residual, pool)
+        fixed = Fixed(rows=state.H)
+        fixed.columns, fixed.sums  # noqa: B018 - made once, before the threads ask for them
 
-        def rows(cut: tuple[int, int]) -> tuple[Residual, float]:
-            return kl_measure(problem.source.block(*cut), state.W, H, (d * root).astype(dtype), free)
+        def value(cut: tuple[int, int]) -> float:
+            block = problem.source.block(*cut)
+            return kl_value(*_times_rows(block, state.W[block.rows]), fixed)
 
-        def columns(cut: tuple[int, int]) -> tuple[Residual, float]:
-            return kl_measure(
-                problem.columns.block(*cut), Ht, W, (1 / (root * d)).astype(dtype), problem.frozen, False
-            )
-
-        for found, of_block in pool.map(rows, problem.source.bounds()):
-            residual, loss = residual | found, loss + of_block
-        for found, _ in pool.map(columns, problem.columns.bounds()):
-            residual |= found
-        return residual.relative, loss
+        return residual.relative, sum(pool.map(value, problem.source.bounds()))
 
 
 class MaskedHALS(Alternating):
@@ -183,6 +184,20 @@ class MaskedHALS(Alternating):
     name = "hals"
     power = 0.5
 
-    def move(self, block, V, fixed, linear, ridge, low, high, frozen) -> None:
+    def move(self, block, V, fixed, linear, ridge, low, high, frozen, d) -> Residual:
         """Sweep over the rows, each with its own Gram matrix."""
         weighted_rows(block, V, fixed, linear, ridge, low, high, frozen, self.sweeps)
+        return Residual()
+
+
+def _times_rows(block: Block, V: np.ndarray) -> tuple[Block, np.ndarray]:
+    """The block and its rows of W with the row weights s as factors: s d₁(x | y) = d₁(s x | s y)."""
+    if block.row_weights is None:
+        return block, V
+    factors, X = block.row_weights.astype(V.dtype), block.X
+    if block.is_sparse:
+        data = X.data * np.repeat(factors, np.diff(X.indptr))
+        X = type(X)((data, X.indices, X.indptr), shape=X.shape)
+    else:
+        X = X * factors[:, None]
+    return Block(block.start, block.stop, X, block.weights), V * factors[:, None]

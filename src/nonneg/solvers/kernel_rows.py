@@ -8,59 +8,52 @@ from ..data.block import Block
 from .kkt import Residual
 from .problem import Fixed
 
-__all__ = ["kl_measure", "kl_rows", "weighted_rows"]
+__all__ = ["kl_rows", "kl_value", "weighted_rows"]
 
 
 def kl_rows(
     block: Block, V: np.ndarray, fixed: Fixed, linear: np.ndarray, ridge: np.ndarray, low: float, high: float,
-    frozen: np.ndarray, sweeps: int, tol: float, residual: np.ndarray | None = None,
-) -> None:  # fmt: skip
-    """Sweeps of `nonneg.kernels.scd` over the rows of V in place; to tolerance where ``tol`` is positive."""
+    frozen: np.ndarray, sweeps: int, tol: float, d: np.ndarray | None = None,
+) -> Residual:  # fmt: skip
+    """Sweeps of `nonneg.kernels.scd` over the rows of V in place; to tolerance where ``tol`` is positive.
+
+    With ``d`` returns the KKT residual of the rows before they moved (V d is compared with ∇/d), else zeros; rows of
+    weight 0 do not count.
+    """
     from ..kernels import scd
 
     X, M = block.X, block.weights
-    rest = (linear, ridge, low, high, sweeps, tol, frozen, residual)
+    marks = None if block.row_weights is None else np.where(block.row_weights > 0, 0, -1).astype(V.dtype)
+    rest = (linear, ridge, low, high, sweeps, tol, frozen, marks, d)
     if not block.is_sparse:
         if M is None:
-            scd.kl_rows(V, fixed.rows, X, fixed.sums, *rest)
+            found = scd.kl_rows(V, fixed.rows, X, fixed.sums, *rest)
         else:
-            scd.kl_rows_weighted(V, fixed.rows, X, M, *rest)
+            found = scd.kl_rows_weighted(V, fixed.rows, X, M, *rest)
     elif M is None:
-        scd.kl_rows_csr(V, fixed.columns, fixed.sums, X.data, X.indices, X.indptr, *rest)
+        found = scd.kl_rows_csr(V, fixed.columns, fixed.sums, X.data, X.indices, X.indptr, *rest)
     else:  # cells that are not stored are missing: no linear term but from stored ones
         nothing = np.zeros_like(fixed.sums)
-        scd.kl_rows_csr_weighted(V, fixed.columns, nothing, 0.0, X.data, X.indices, X.indptr, M, *rest)
+        found = scd.kl_rows_csr_weighted(
+            V, fixed.columns, nothing, 0.0, X.data, X.indices, X.indptr, M, *rest
+        )
+    return Residual(*map(float, found[1:]))
 
 
-def kl_measure(
-    block: Block, V: np.ndarray, fixed: Fixed, d: np.ndarray, frozen: np.ndarray, want_loss: bool = True
-) -> tuple[Residual, float]:
-    """KKT residual of a block's rows of V (compared as V d with ∇/d), and the KL divergence of the block."""
+def kl_value(block: Block, V: np.ndarray, fixed: Fixed) -> float:
+    """The KL divergence of a block, whose rows of W are ``V``."""
     from ..kernels import scd
 
-    X, M, mine = block.X, block.weights, V[block.rows]
-    zero = np.zeros(len(d), d.dtype)
-    rest = (d, zero, zero, 0.0, np.inf, frozen)
-    loss = 0.0
+    X, M = block.X, block.weights
     if not block.is_sparse:
-        if M is None:
-            found = scd.kl_kkt_rows(mine, fixed.rows, X, fixed.sums, *rest)
-            loss = scd.kl_loss(mine, fixed.rows, X) if want_loss else 0.0
-        else:
-            found = scd.kl_kkt_rows_weighted(mine, fixed.rows, X, M, *rest)
-            loss = scd.kl_loss_weighted(mine, fixed.rows, X, M) if want_loss else 0.0
-        return Residual(*map(float, found)), float(loss)
+        return float(
+            scd.kl_loss(V, fixed.rows, X) if M is None else scd.kl_loss_weighted(V, fixed.rows, X, M)
+        )
     stored = (X.data, X.indices, X.indptr)
-    if M is None:
-        found = scd.kl_kkt_rows_csr(mine, fixed.columns, fixed.sums, *stored, *rest)
-        if want_loss:
-            everywhere = np.dot(mine.sum(axis=0, dtype=np.float64), fixed.sums.astype(np.float64))
-            loss = scd.kl_loss_csr(mine, fixed.columns, *stored) + everywhere
-    else:
-        nothing = np.zeros_like(fixed.sums)
-        found = scd.kl_kkt_rows_csr_weighted(mine, fixed.columns, nothing, 0.0, *stored, M, *rest)
-        loss = scd.kl_loss_csr_weighted(mine, fixed.columns, 0.0, *stored, M) if want_loss else 0.0
-    return Residual(*map(float, found)), float(loss)
+    if M is not None:
+        return float(scd.kl_loss_csr_weighted(V, fixed.columns, 0.0, *stored, M))
+    everywhere = np.dot(V.sum(axis=0, dtype=np.float64), fixed.sums.astype(np.float64))
+    return float(scd.kl_loss_csr(V, fixed.columns, *stored) + everywhere)
 
 
 def weighted_rows(
