@@ -1,4 +1,8 @@
-"""The exact KKT residual and data loss of (W, H): one pass, for any loss and any penalties."""
+"""The exact KKT residual and data loss of (W, H): one pass, for any loss and any penalties.
+
+`solve_and_judge` is the same for complete Frobenius problems without penalties, with W solved for on the way: W needs
+the products that the residual and the loss need.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import numpy as np
 
 from ..data.threads import Workers
 from ..losses.beta import Stats
+from .gram import GramStats, cancels, data_product, gram_loss, gram_stats
 from .kkt import Residual, balance, column_squares, residual_of
-from .problem import Problem
+from .least_squares import nonnegative_rows
+from .problem import Fixed, Problem
 from .quadratic import curvature, proximal_residual
 
-__all__ = ["judge"]
+__all__ = ["can_solve_and_judge", "judge", "solve_and_judge"]
 
 
 def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tuple[float, float, Stats]:
@@ -44,6 +50,62 @@ def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tupl
     if penalties and penalties.whole_by_choice:  # rows of W are coupled: judged by the running residual alone
         residual = Residual(0.0, residual.scale)
     return (residual | _of_H(problem, W, H, stats, d, per)).relative, stats.loss, stats
+
+
+def can_solve_and_judge(problem: Problem) -> bool:
+    """Whether `solve_and_judge` takes the problem."""
+    return problem.loss.beta == 2 and not problem.source.is_masked and not problem.penalties
+
+
+def solve_and_judge(
+    problem: Problem, H: np.ndarray, tol: float, pool: Workers, scratch: np.ndarray | None = None
+) -> tuple[np.ndarray, float, float, Stats]:
+    """W as `solve_rows` finds it, then what `judge` says of (W, H): two data products instead of four.
+
+    The loss is ½ (‖X‖² − 2 ⟨B, H⟩ + ⟨A, H Hᵀ⟩), summed from the residual itself where that would cancel. ``scratch`` is
+    an array like W that is overwritten.
+    """
+    source, fixed = problem.source, Fixed(rows=H)
+    fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
+    W = np.empty((source.shape[0], problem.k), H.dtype)
+    slopes = np.empty_like(W) if scratch is None else scratch
+
+    def solve(cut: tuple[int, int]) -> tuple[GramStats, np.ndarray]:
+        block = source.block(*cut)
+        P = data_product(block, fixed)
+        W[block.rows] = nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol)
+        np.subtract(W[block.rows] @ fixed.gram, P, out=slopes[block.rows])
+        return gram_stats(block, W[block.rows]), P[_seen(block.row_weights)].max(axis=0, initial=0.0)
+
+    found, largest = None, np.zeros(problem.k)
+    for stats, of_block in pool.map(solve, source.bounds()):
+        found = stats if found is None else found + stats
+        largest = np.maximum(largest, of_block)
+    assert found is not None
+    loss = gram_loss(problem.squares, found, H)
+    if cancels(loss, np.inf, problem.squares, H.dtype):
+
+        def value(cut: tuple[int, int]) -> float:
+            block = source.block(*cut)
+            return problem.loss.value(block, W[block.rows], H)
+
+        loss = sum(pool.map(value, source.bounds()))
+    d = balance(np.diag(found.A).astype(np.float64), H, problem.unit)
+    units, per = d.astype(H.dtype), problem.unit**-2
+
+    def violation(cut: tuple[int, int]) -> float:
+        rows = slice(*cut)
+        seen = _seen(None if source.row_weights is None else source.row_weights[rows])
+        return float(np.abs(np.minimum(W[rows] * units, slopes[rows] * (per / units))[seen]).max(initial=0.0))
+
+    worst = max(pool.map(violation, source.bounds()))
+    whole = Stats(found.B, found.A @ H, loss)
+    residual = Residual(worst, float((largest * per / d).max()))
+    return W, (residual | _of_H(problem, W, H, whole, d, per)).relative, loss, whole
+
+
+def _seen(row_weights: np.ndarray | None) -> slice | np.ndarray:
+    return slice(None) if row_weights is None else row_weights > 0
 
 
 def _of_H(

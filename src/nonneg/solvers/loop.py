@@ -13,7 +13,7 @@ import numpy as np
 from ..data.threads import Workers, workers
 from ..files import Checkpoint
 from ..losses.beta import Stats
-from .judge import judge
+from .judge import can_solve_and_judge, judge, solve_and_judge
 from .missed import SETTLED, can_look, recover
 from .problem import Problem
 from .progressive import head_start
@@ -81,7 +81,7 @@ def solve(
             )  # fmt: skip
             resumed = None
             final_H = state.H if problem.penalties else _one_size(problem, state.H)
-            final_W, kkt, loss, stats = _final_pass(problem, state.W, final_H, row_tol, pool)
+            final_W, kkt, loss, stats = _final_pass(problem, state, final_H, row_tol, pool)
             if status != "converged" or kkt <= tol:
                 break
             # the exact residual is a little larger than the running one: aim a little lower
@@ -92,10 +92,12 @@ def solve(
 
 
 def _final_pass(
-    problem: Problem, W: np.ndarray, H: np.ndarray, row_tol: float, pool: Workers
+    problem: Problem, state: State, H: np.ndarray, row_tol: float, pool: Workers
 ) -> tuple[np.ndarray, float, float, Stats]:
     """W as `transform` would find it (unless the user's penalty couples rows), KKT residual, data loss, statistics."""
-    penalties = problem.penalties
+    if can_solve_and_judge(problem):
+        return solve_and_judge(problem, H, row_tol, pool, state.extra.get("spare"))
+    W, penalties = state.W, problem.penalties
     if penalties:
         problem.row_pull = penalties.on_new_rows(W, H)
     if not (penalties and penalties.whole_by_choice):
