@@ -42,6 +42,7 @@ class GramSolver(Solver):
     the last one whether losses are summed from the residual by now.
     """
 
+    from_zero = True
     momentum = 0.0
     monotone = True
 

@@ -17,7 +17,7 @@ from .judge import can_solve_and_judge, judge, solve_and_judge
 from .missed import SETTLED, can_look, recover
 from .problem import Problem
 from .progressive import head_start
-from .rows import START_SWEEPS, solve_rows
+from .rows import first_rows, solve_rows
 from .solution import History, Solution
 from .step import Record, Solver, State
 
@@ -67,7 +67,7 @@ def solve(
             if W is None and progressive:
                 W, H = head_start(problem, solver, H, pool)
             if W is None:
-                W = solve_rows(problem, H, row_tol, pool, sweeps=START_SWEEPS)
+                W = first_rows(problem, solver, H, pool)
             done, past, limit = 0, 0.0, tol
             state = State(W, H)
             solver.start(problem, state)

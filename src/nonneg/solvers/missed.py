@@ -16,7 +16,7 @@ from ..data.threads import Workers
 from .gram import data_product
 from .kkt import column_squares
 from .problem import Fixed, Problem
-from .rows import START_SWEEPS, solve_rows
+from .rows import first_rows
 from .step import Solver, State
 
 __all__ = ["SETTLED", "can_look", "recover"]
@@ -39,7 +39,7 @@ def recover(problem: Problem, solver: Solver, state: State, loss: float, pool: W
     H = _with_missed_part(problem, state.W, state.H, pool)
     if H is None:
         return False
-    trial = State(solve_rows(problem, H, 1e-2, pool, sweeps=START_SWEEPS), H)
+    trial = State(first_rows(problem, solver, H, pool), H)
     solver.start(problem, trial)
     left = TRIAL
     while left > 0:

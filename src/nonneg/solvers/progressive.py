@@ -14,7 +14,7 @@ import numpy as np
 from ..data.sampled import EveryNth
 from ..data.threads import Workers
 from .problem import Problem
-from .rows import START_SWEEPS, solve_rows
+from .rows import first_rows
 from .step import Solver, State
 
 __all__ = ["head_start", "is_many_sparse", "mean_rows", "worth_it"]
@@ -64,14 +64,14 @@ def mean_rows(problem: Problem, rng: np.random.Generator) -> np.ndarray:
 def head_start(
     problem: Problem, solver: Solver, H: np.ndarray, pool: Workers
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Run the stages; return W for all rows (a few sweeps from H) and H."""
+    """Run the stages; return where W starts for all rows, and H."""
     state: State | None = None
     before: EveryNth | None = None
     for stage in STAGES:
         sample = EveryNth(problem.source, stage.step)
         squares = sum(float(np.vdot(block.X, block.X)) for block in sample.blocks())
         smaller = replace(problem, source=sample, squares=squares)
-        W = solve_rows(smaller, H, 1e-2, pool, sweeps=START_SWEEPS)
+        W = first_rows(smaller, solver, H, pool)
         if state is not None and before is not None:
             W[np.isin(sample.rows, before.rows)] = state.W[np.isin(before.rows, sample.rows)]
         state = State(W, H)
@@ -83,4 +83,4 @@ def head_start(
                 break
             loss = record.loss
         H, before = state.H, sample
-    return solve_rows(problem, H, 1e-2, pool, sweeps=START_SWEEPS), H
+    return first_rows(problem, solver, H, pool), H

@@ -18,17 +18,18 @@ from .mu import CellTerms, cell_terms, multiply
 from .problem import Fixed, Problem
 from .pull import Pull
 from .quadratic import curvature, proximal_step
+from .step import Solver
 
-__all__ = ["START_SWEEPS", "solve_rows"]
+__all__ = ["first_rows", "solve_rows"]
 
-START_SWEEPS = 4  # at the start of a fit, where H is a guess yet
+START_SWEEPS, START_TOLERANCE = 4, 1e-2  # at the start of a fit, where H is a guess yet
 MASKED_SWEEPS = 500  # each row has its own Gram matrix: sweeps are cheap beside making it
 
 
 def solve_rows(
     problem: Problem, H: np.ndarray, tol: float, pool: Workers, sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:
-    """Argmin over W ≥ 0 of the loss for fixed H, or a few ``sweeps`` towards it (the start of a fit).
+    """Argmin over W ≥ 0 of the loss for fixed H, or a few ``sweeps`` towards it.
 
     Returns
     -------
@@ -47,6 +48,13 @@ def solve_rows(
     for _ in pool.map(work, problem.source.bounds()):
         pass
     return W
+
+
+def first_rows(problem: Problem, solver: Solver, H: np.ndarray, pool: Workers) -> np.ndarray:
+    """Where W starts for a given H: at 0 where the solver's first pass does the rest, else after a few sweeps."""
+    if solver.from_zero and not problem.penalties:
+        return np.zeros((problem.source.shape[0], len(H)), H.dtype)
+    return solve_rows(problem, H, START_TOLERANCE, pool, sweeps=START_SWEEPS)
 
 
 def _solve_block(

@@ -24,6 +24,7 @@ from ..losses import as_loss
 from .hals import HALS
 from .problem import Problem
 from .progressive import head_start, is_many_sparse, mean_rows, worth_it
+from .rows import first_rows
 from .select import choose
 from .step import Solver, State
 
@@ -79,9 +80,10 @@ def _chi_square(problem: Problem, rng: np.random.Generator, pool: Workers, *, fi
     )
     solver = choose("hals", chi.loss, source)
     begin = starting_point(chi, solver, found, "auto", rng, first=first)
-    W, H = np.zeros((source.shape[0], problem.k), begin.H.dtype), begin.H
     if begin.progressive:
-        W, H = head_start(chi, solver, H, pool)
+        W, H = head_start(chi, solver, begin.H, pool)
+    else:
+        W, H = first_rows(chi, solver, begin.H, pool), begin.H
     state = State(W, H)
     solver.start(chi, state)
     loss = np.inf
