@@ -84,4 +84,12 @@ def row_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
         raise ValueError("sample_weight must be finite and non-negative numbers, one a row")
     if not found.any():
         raise ValueError("sample_weight is zero for every row; at least one row must count")
-    return found.astype(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        cast = found.astype(dtype)
+        largest = cast.max() ** 2
+    if not np.finfo(dtype).tiny <= largest < np.inf:
+        raise ValueError(
+            f"sample_weight has a maximum of {found.max():.3g}, whose square {dtype} (the precision of the fit) cannot "
+            "hold; divide the weights by their mean, or pass X as float64"
+        )
+    return cast

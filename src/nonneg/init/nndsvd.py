@@ -68,11 +68,12 @@ def randomized_svd(
                 basis = np.linalg.qr(image)[0].astype(dtype)
         codes = np.concatenate(list(pool.map(lambda cut: _codes(source, summary, cut, basis), bounds)))
     weighted = codes if source.row_weights is None else codes * np.sqrt(source.row_weights)[:, None]
-    values, rotation = np.linalg.eigh((weighted.T @ weighted).astype(np.float64))
-    values, rotation = values[::-1][:n_components], rotation[:, ::-1][:, :n_components]
-    sigma = np.sqrt(np.maximum(values, 0))
-    # below the accuracy of the Gram matrix a direction is noise
-    kept = sigma > sigma[0] * np.sqrt(np.finfo(dtype).eps) if sigma.size and sigma[0] > 0 else sigma > 0
+    # not from the Gram matrix, which has lost what lies below √eps of the largest value
+    sigma, rotation = np.linalg.svd(np.linalg.qr(weighted, mode="r").astype(np.float64), full_matrices=False)[
+        1:
+    ]
+    sigma, rotation = sigma[:n_components], rotation[:n_components].T
+    kept = sigma > sigma[0] * len(basis) * np.finfo(dtype).eps if sigma.size and sigma[0] > 0 else sigma > 0
     U = weighted @ (rotation * np.where(kept, 1 / np.where(kept, sigma, 1), 0))
     V = basis @ rotation
     missing = n_components - len(sigma)

@@ -228,6 +228,19 @@ def _residual(w, pull, lin, l2, lo, hi, frozen, mass):
 
 
 @kernel
+def _violation(w, pull, lin, l2, lo, hi, frozen, d, violation, scale):
+    """The larger of what was found so far and max |v − clip(v − ∇ / d)|, v = w d; likewise of max pull / d."""
+    for k in range(d.shape[0]):
+        if not frozen[k]:
+            unit = float(d[k])
+            v = float(w[k]) * unit
+            g = (float(lin[k]) + float(l2[k]) * float(w[k]) - pull[k]) / unit
+            violation = max(violation, abs(v - min(max(v - g, lo * unit), hi * unit)))
+            scale = max(scale, pull[k] / unit)
+    return violation, scale
+
+
+@kernel
 def _sweeps(w, S, row, moving, movers, z, y, lin, l2, lo, hi, n_sweeps, count):
     """Sweep over the listed coordinates; the part of H that belongs to moving[a] is S[row[a]]."""
     F = w.dtype.type
@@ -392,6 +405,8 @@ def _rows_dense(W, H, X, M, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, resid
         done = 0
         while True:
             mass = _settle_dense(w, H, z, y, q, pull, bare, lin, l2, hi, frozen, max_sweeps == 0)
+            if done == 0 and (residual.shape[0] == 0 or residual[i] >= 0):
+                violation, scale = _violation(w, pull, lin, l2, lo, hi, frozen, d, violation, scale)
             left = _residual(w, pull, lin, l2, lo, hi, frozen, mass)
             if done >= max_sweeps or left <= tol:
                 break
@@ -416,16 +431,8 @@ def _rows_dense(W, H, X, M, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, resid
             if done >= max_sweeps and tol < 0:
                 break
         worst = max(worst, left)
-        counts = True
         if residual.shape[0] > 0:
-            counts = residual[i] >= 0
             residual[i] = left
-        for k in range(d.shape[0]):
-            if counts and not frozen[k]:
-                v = w[k] * d[k]
-                g = (lin[k] + l2[k] * w[k] - pull[k]) / d[k]
-                violation = max(violation, abs(v - min(max(v - g, lo * d[k]), hi * d[k])))
-                scale = max(scale, pull[k] / d[k])
     return worst, violation, scale
 
 
@@ -481,6 +488,8 @@ def _rows_csr(
         done = 0
         while True:
             mass = _settle_cells(w, Ht, cells, z, y, pull, bare, count, lin, l2, hi, frozen, max_sweeps == 0)
+            if done == 0 and (residual.shape[0] == 0 or residual[i] >= 0):
+                violation, scale = _violation(w, pull, lin, l2, lo, hi, frozen, d, violation, scale)
             left = _residual(w, pull, lin, l2, lo, hi, frozen, mass)
             if done >= max_sweeps or left <= tol:
                 break
@@ -497,16 +506,8 @@ def _rows_csr(
             if done >= max_sweeps and tol < 0:
                 break
         worst = max(worst, left)
-        counts = True
         if residual.shape[0] > 0:
-            counts = residual[i] >= 0
             residual[i] = left
-        for k in range(d.shape[0]):
-            if counts and not frozen[k]:
-                v = w[k] * d[k]
-                g = (lin[k] + l2[k] * w[k] - pull[k]) / d[k]
-                violation = max(violation, abs(v - min(max(v - g, lo * d[k]), hi * d[k])))
-                scale = max(scale, pull[k] / d[k])
     return worst, violation, scale
 
 
@@ -671,8 +672,8 @@ def kl_rows(W, H, X, hsum, l1, l2, lo, hi, max_sweeps, tol, frozen, residual=Non
     residual : float
         The largest residual.
     violation, scale : float
-        With V = W diag(d) and ∇ = (lin + l2 W − (X / WH) Hᵀ) diag(1/d), when the residual was asked (before all sweeps
-        where there are at most four): max |V − clip(V − ∇, lo d, hi d)|, to be compared with max (X / WH) Hᵀ diag(1/d).
+        Before the first sweep, with V = W diag(d) and ∇ = (lin + l2 W − (X / WH) Hᵀ) diag(1/d): max |V − clip(V − ∇, lo
+        d, hi d)|, to be compared with max (X / WH) Hᵀ diag(1/d).
         Frozen columns do not count, nor rows whose `residual` came in negative. 0 without `d`.
 
     Notes

@@ -37,7 +37,16 @@ from .inputs import (
 from .matrix import MatrixFactorization
 from .online import in_units, learn_batch, statistics_of
 from .parameters import MATRIX_PARAMETERS
-from .units import exponent_of, loss_times, power_of, rescaled, set_floor, taken_back, times
+from .units import (
+    exponent_of,
+    loss_times,
+    power_of,
+    rescaled,
+    set_floor,
+    taken_back,
+    times,
+    weights_rescaled,
+)  # fmt: skip
 from .unobserved import Unobserved, filled
 
 __all__ = ["NMF"]
@@ -173,6 +182,7 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         unobserved = Unobserved.of(source)
         unobserved.warn(bool(combine(self.penalty_W, "W") or combine(self.penalty_H, "H")))
         source.scale, summary = rescaled(source, summary)
+        weight_power, summary = weights_rescaled(source, summary)
         set_floor(source, summary, loss.beta)
         k = int(self.n_components)
         frozen = frozen_mask(self.frozen, k, H_init)
@@ -197,10 +207,10 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
             if H0 is None:
                 begin = starting_point(problem, solver, summary, self.init, rng, first=attempt == 0)
             else:
-                begin = Start(H0, W0)
+                begin = Start(H0.copy(), None if W0 is None else W0.copy())
             checkpoint = self._checkpoint(source, attempt, seed, W0, H0)
             solution = solve(
-                problem, solver, begin.H.copy(), None if begin.W is None else begin.W.copy(),
+                problem, solver, begin.H, begin.W,
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
                 progressive=begin.progressive,
                 callback=tell,
@@ -220,18 +230,21 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         self._row_pull = pull_state(best.row_pull, problem)
         if hasattr(self, "n_batches_"):
             del self.n_batches_
-        self.restart_losses_ = loss_times(losses, -power_of(source) * loss.beta)
-        W = self._accept(best, source, loss)
+        loss_power = weight_power - power_of(source) * loss.beta
+        self.restart_losses_ = loss_times(losses, loss_power)
+        W = self._accept(best, source, loss_power)
         self._past = None
         if (
             not penalties
             and best.stats is not None
             and np.array_equal(self._in_power(power_of(source)), best.H)
         ):
-            self._past = {"power": power_of(source), **statistics_of(problem, best.W, best.H, best.stats)}
+            found = statistics_of(problem, best.W, best.H, best.stats)
+            found = {name: np.ldexp(array, weight_power) for name, array in found.items()}
+            self._past = {"power": power_of(source), **found}
         return W
 
-    def _accept(self, solution: Any, source: Source, loss: Any) -> np.ndarray:
+    def _accept(self, solution: Any, source: Source, loss_power: float) -> np.ndarray:
         """Set the attributes, back in the units of X."""
         back = -power_of(source)
         if self._pins_H():
@@ -243,8 +256,8 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         self.converged_ = solution.converged
         self.kkt_residual_ = solution.kkt
         self.history_ = solution.history.as_arrays()
-        self.history_["loss"] = loss_times(self.history_["loss"], back * loss.beta)
-        self.reconstruction_err_ = loss_times(np.sqrt(2 * max(solution.loss, 0)), back * loss.beta / 2)
+        self.history_["loss"] = loss_times(self.history_["loss"], loss_power)
+        self.reconstruction_err_ = loss_times(np.sqrt(2 * max(solution.loss, 0)), loss_power / 2)
         self.labels_ = shares(solution.W, solution.H).argmax(axis=1)
         solution.warn(type(self).__name__, float(self.tol))
         warn_of_useless(solution.H, np.linalg.norm(solution.W, axis=0).astype(np.float64), stacklevel=6)

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..data import Source, Summary
 
-__all__ = ["exponent_of", "loss_times", "power_of", "rescaled", "taken_back", "times"]
+__all__ = ["exponent_of", "loss_times", "power_of", "rescaled", "taken_back", "times", "weights_rescaled"]
 
 NEAR = 20  # data within 2^±20 are fitted as they are
+MANY_TIMES = 20  # weights up to 2^20 are taken for numbers of rows
 FARTHEST = 1000  # beyond, 2^-power would be no float
 
 
@@ -32,6 +33,22 @@ def rescaled(source: Source, summary: Summary) -> tuple[float, Summary]:
         return 1.0, summary
     source.scale = 2.0**-exponent
     return source.scale, source.summary()
+
+
+def weights_rescaled(source: Source, summary: Summary) -> tuple[int, Summary]:
+    """Bring row weights with a mean far from 1 near it; return the power of two taken out, and the summary after it.
+
+    Weights that sum to one, say, would else make the gradient of H (a sum over rows) small beside that of W (one row at
+    a time), and a fit would seem converged before H has moved. Weights of 1 and more count rows, and stay.
+    """
+    if source.row_weights is None:
+        return 0, summary
+    mean = float(source.row_weights[source.row_weights > 0].mean(dtype=np.float64))
+    power = int(np.frexp(mean)[1])
+    if -1 < power <= MANY_TIMES:
+        return 0, summary
+    source.row_weights = np.ldexp(source.row_weights, -power)
+    return power, source.summary()
 
 
 def set_floor(source: Source, summary: Summary, beta: float) -> None:

@@ -52,7 +52,8 @@ def kl_value(block: Block, V: np.ndarray, fixed: Fixed) -> float:
     stored = (X.data, X.indices, X.indptr)
     if M is not None:
         return float(scd.kl_loss_csr_weighted(V, fixed.columns, 0.0, *stored, M))
-    everywhere = np.dot(V.sum(axis=0, dtype=np.float64), fixed.sums.astype(np.float64))
+    # summed in float64: the difference to the logarithms may be a small part of either
+    everywhere = np.dot(V.sum(axis=0, dtype=np.float64), fixed.rows.sum(axis=1, dtype=np.float64))
     return float(scd.kl_loss_csr(V, fixed.columns, *stored) + everywhere)
 
 

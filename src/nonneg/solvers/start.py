@@ -3,11 +3,13 @@
 Frobenius loss: from means of a few rows where the rows are many (the passes that follow cost more than a better guess
 is worth), from a singular value decomposition elsewhere.
 
-KL: from a few passes of the Frobenius loss on X̃_ij = X_ij / √(r_i c_j), with r and c the sums of rows and columns.
-Near independence, y_ij ≈ r_i c_j / Σr, the KL divergence is half the χ² distance, Σ (x − y)² / 2y, and on these data
-that is the Frobenius loss: WH ↦ diag(r)^-½ W H diag(c)^-½ is its optimal scaling for Poisson noise (Keenan and Kotula
-2004, *Surface and Interface Analysis* 36; the weights are those of correspondence analysis). A pass of HALS costs a
-small part of a pass of coordinate descent for KL.
+KL: from a few passes of the Frobenius loss on X_ij / √((r_i + s r̄)(c_j + s c̄)), r and c the sums of rows
+and columns, r̄ and c̄ their means, s = `SMOOTHING`. Near independence, y_ij ≈ r_i c_j / Σr, the KL divergence
+is half the χ² distance Σ (x − y)² / 2y, which with s = 0 is the Frobenius loss here: the optimal scaling for
+Poisson noise (Keenan and Kotula 2004, *Surface and Interface Analysis* 36), with the weights of
+correspondence analysis. But the premise fails for rare rows with rare columns of their own: with s = 0 a
+single count x_ij = r_i = c_j = 1 weighs as much as a whole topic. A pass of HALS costs a small part of a pass
+of coordinate descent for KL.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from ..init import initial_components
 from ..losses import as_loss
 from .hals import HALS
 from .problem import Problem
-from .progressive import head_start, is_many_sparse, mean_rows, worth_it
+from .progressive import is_many_sparse, mean_rows, worth_it
 from .rows import first_rows
 from .select import choose
 from .step import Solver, State
@@ -31,10 +33,11 @@ from .step import Solver, State
 __all__ = ["Start", "starting_point"]
 
 SETTLED, PASSES = 3e-4, 30  # of the χ² fit: it ends when a pass lowers the loss by less than that part of it
-BACKGROUND = (
+SMOOTHING = 0.7  # s above; .3 to 2 do as well
+BACKGROUND_H, BACKGROUND_W = (
     0.1,
     0.01,
-)  # of the mean of a component (of a column of W), added to its cells: KL decides on zeros
+)  # of the mean of a component (a column of W), on top: KL decides on zeros
 
 
 class Start(NamedTuple):
@@ -73,18 +76,14 @@ def starting_point(
 
 def _chi_square(problem: Problem, rng: np.random.Generator, pool: Workers, *, first: bool) -> Start:
     rows, columns = _sums(problem.source, pool)
-    source = scaled(problem.source, _inverse_root(rows), _inverse_root(columns))
+    source = scaled(problem.source, 1 / np.sqrt(rows), 1 / np.sqrt(columns))
     found = source.summary()
     chi = Problem(
         source, as_loss("frobenius"), found.mean or 1.0, found.total_weight, found.squares, problem.frozen
     )
     solver = choose("hals", chi.loss, source)
-    begin = starting_point(chi, solver, found, "auto", rng, first=first)
-    if begin.progressive:
-        W, H = head_start(chi, solver, begin.H, pool)
-    else:
-        W, H = first_rows(chi, solver, begin.H, pool), begin.H
-    state = State(W, H)
+    H = starting_point(chi, solver, found, "auto", rng, first=first).H
+    state = State(first_rows(chi, solver, H, pool), H)
     solver.start(chi, state)
     loss = np.inf
     for _ in range(PASSES):
@@ -93,28 +92,26 @@ def _chi_square(problem: Problem, rng: np.random.Generator, pool: Workers, *, fi
             break
         loss = record.loss
     W, H = state.W * np.sqrt(rows)[:, None], state.H * np.sqrt(columns)
-    sizes = np.where(H.any(axis=1), H.mean(axis=1), 1) / problem.unit
+    sizes = H.mean(axis=1) / problem.unit
+    sizes = np.where(sizes > 0, sizes, 1)
     H, W = H / sizes[:, None], W * sizes
-    H += BACKGROUND[0] * H.mean(axis=1, keepdims=True)
-    W += BACKGROUND[1] * np.average(W, axis=0, weights=problem.source.row_weights)
+    H += BACKGROUND_H * H.mean(axis=1, keepdims=True)
+    W += BACKGROUND_W * np.average(W, axis=0, weights=problem.source.row_weights)
     return Start(H.astype(state.H.dtype), W.astype(state.W.dtype))
 
 
 def _sums(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the rows, and weighted sums of the columns, each divided by their largest."""
+    """Sums of the rows, and weighted sums of the columns, in units of their mean, with `SMOOTHING` on top."""
     rows, columns = np.empty(source.shape[0]), np.zeros(source.shape[1])
 
     def work(cut: tuple[int, int]) -> np.ndarray:
         block = source.block(*cut)
         rows[block.rows] = block.X.sum(axis=1, dtype=np.float64)
-        weights = np.ones(len(rows[block.rows])) if block.row_weights is None else block.row_weights
+        weights = np.ones(block.X.shape[0]) if block.row_weights is None else block.row_weights
         return block.X.T @ weights.astype(block.X.dtype)
 
     for part in pool.map(work, source.bounds()):
         columns += part
-    dtype = source.float_dtype
-    return (rows / (rows.max() or 1.0)).astype(dtype), (columns / (columns.max() or 1.0)).astype(dtype)
-
-
-def _inverse_root(sums: np.ndarray) -> np.ndarray:
-    return 1 / np.sqrt(np.where(sums > 0, sums, 1))
+    rows /= np.average(rows, weights=source.row_weights) or 1.0
+    columns /= columns.mean() or 1.0
+    return (rows + SMOOTHING).astype(source.float_dtype), (columns + SMOOTHING).astype(source.float_dtype)
