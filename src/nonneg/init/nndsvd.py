@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -69,9 +70,8 @@ def randomized_svd(
         codes = np.concatenate(list(pool.map(lambda cut: _codes(source, summary, cut, basis), bounds)))
     weighted = codes if source.row_weights is None else codes * np.sqrt(source.row_weights)[:, None]
     # not from the Gram matrix, which has lost what lies below √eps of the largest value
-    sigma, rotation = np.linalg.svd(np.linalg.qr(weighted, mode="r").astype(np.float64), full_matrices=False)[
-        1:
-    ]
+    R: Any = np.linalg.qr(weighted, mode="r")
+    _, sigma, rotation = np.linalg.svd(R.astype(np.float64), full_matrices=False)
     sigma, rotation = sigma[:n_components], rotation[:n_components].T
     kept = sigma > sigma[0] * len(basis) * np.finfo(dtype).eps if sigma.size and sigma[0] > 0 else sigma > 0
     U = weighted @ (rotation * np.where(kept, 1 / np.where(kept, sigma, 1), 0))
