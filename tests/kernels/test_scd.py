@@ -33,23 +33,23 @@ def objective(W, H, X, M, l1, l2):
     return fit.sum(1) + W @ l1 + 0.5 * W**2 @ l2
 
 
-def call(form, W, H, X, l1, l2, lo, hi, sweeps, tol, frozen, M=None, residual=None):
+def call(form, W, H, X, l1, l2, lo, hi, sweeps, tol, frozen, M=None, residual=None, d=None):
     """One of the four kernels on the same problem."""
     Ht = np.ascontiguousarray(H.T)
     if form == "dense":
-        return scd.kl_rows(W, H, X, H.sum(1), l1, l2, lo, hi, sweeps, tol, frozen, residual)
+        return scd.kl_rows(W, H, X, H.sum(1), l1, l2, lo, hi, sweeps, tol, frozen, residual, d)
     if form == "dense weighted":
-        return scd.kl_rows_weighted(W, H, X, M, l1, l2, lo, hi, sweeps, tol, frozen, residual)
+        return scd.kl_rows_weighted(W, H, X, M, l1, l2, lo, hi, sweeps, tol, frozen, residual, d)
     if form == "csr":
         C = sparse.csr_matrix(X)
         args = (C.data, C.indices, C.indptr)
-        return scd.kl_rows_csr(W, Ht, H.sum(1), *args, l1, l2, lo, hi, sweeps, tol, frozen, residual)
+        return scd.kl_rows_csr(W, Ht, H.sum(1), *args, l1, l2, lo, hi, sweeps, tol, frozen, residual, d)
     C = sparse.csr_matrix(
         np.where((X > 0) | (M != 1), 1.0, 0.0)
     )  # cells that are not stored: zeros of weight one
     rows = np.repeat(np.arange(X.shape[0]), np.diff(C.indptr))
     data, weights = X[rows, C.indices], M[rows, C.indices]
-    args = (data, C.indices, C.indptr, weights, l1, l2, lo, hi, sweeps, tol, frozen, residual)
+    args = (data, C.indices, C.indptr, weights, l1, l2, lo, hi, sweeps, tol, frozen, residual, d)
     return scd.kl_rows_csr_weighted(W, Ht, H.sum(1), 1.0, *args)
 
 
@@ -282,6 +282,21 @@ def test_loss_and_kkt(dtype):
         violations = np.abs(V - np.clip(V - G, 0.1 * d[free], INF))[1::2].max()
         _, *value = scd.kl_rows_weighted(W, H, X, weight, l1, l2, 0.1, INF, 0, 0, frozen, marks, d)
         np.testing.assert_allclose(value[0], violations, rtol=1e-4 if dtype == np.float32 else 1e-10)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_residuals_are_of_the_point_before_the_sweeps(form):
+    X, W, H = problem(30, 25, 4, 0.5, zeros=0.0)
+    M = np.random.default_rng(3).random(X.shape) if "weighted" in form else np.ones_like(X)
+    none, d = np.zeros(4), np.array([1.0, 2.0, 0.5, 3.0])
+    gradient = M @ H.T - (M * X / (W @ H)) @ H.T
+    wanted = np.abs(np.minimum(W * d, gradient / d)).max()
+    for sweeps in (0, 1, 2, 9):
+        _, violation, scale = call(
+            form, W.copy(), H, X, none, none, 0, INF, sweeps, 0, np.zeros(4, bool), M, d=d
+        )
+        assert violation == pytest.approx(wanted, rel=1e-10)
+        assert scale == pytest.approx((((M * X / (W @ H)) @ H.T) / d).max(), rel=1e-10)
 
 
 def test_loss_at_its_ends():

@@ -42,6 +42,33 @@ def test_certificate_with_frozen_parts_and_sample_weight():
     assert found.kkt_residual == pytest.approx(model.kkt_residual_, rel=1e-6) and np.isnan(found.svd_gap)
 
 
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_small_weights_do_not_pass_for_convergence(loss, kind):
+    """Weights of 2^-30 give the fit of weights 1, bit for bit, and its loss times 2^-30."""
+    with quietly():
+        one = NMF(3, loss=loss, random_state=0, max_iter=60).fit(kind(X), sample_weight=np.full(60, 0.5))
+        two = NMF(3, loss=loss, random_state=0, max_iter=60).fit(kind(X), sample_weight=np.full(60, 2.0**-30))
+    assert np.array_equal(one.components_, two.components_) and one.n_iter_ == two.n_iter_
+    assert two.kkt_residual_ == one.kkt_residual_
+    assert two.certificate(kind(X), sample_weight=np.full(60, 2.0**-30)).kkt_residual == pytest.approx(
+        one.kkt_residual_, rel=1e-6
+    )
+    np.testing.assert_allclose(two.history_["loss"], one.history_["loss"] * 2.0**-29, rtol=1e-12)
+    assert two.reconstruction_err_ == pytest.approx(one.reconstruction_err_ * 2.0**-14.5, rel=1e-12)
+    with quietly():
+        batch = np.full(60, 2.0**-30)
+        one.partial_fit(kind(X), sample_weight=np.full(60, 0.5))
+        two.partial_fit(kind(X), sample_weight=batch)
+    np.testing.assert_allclose(two.components_, one.components_, rtol=1e-6, atol=1e-9)
+
+
+def test_weights_beyond_the_precision_are_refused():
+    for size in (1e30, 1e-30):
+        with pytest.raises(ValueError, match="sample_weight has a maximum"):
+            NMF(3).fit(X.astype(np.float32), sample_weight=np.full(60, size))
+
+
 @pytest.mark.parametrize("data", [X, X.T.copy(), sp.csr_array(X)], ids=["tall", "wide", "csr"])
 def test_svd_bound_is_numpys(data):
     dense = data.toarray() if sp.issparse(data) else data

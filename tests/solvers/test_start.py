@@ -172,3 +172,14 @@ def test_scaled_sources(kind):
         np.testing.assert_allclose(cells, expected, rtol=1e-14)
         np.testing.assert_allclose(found.take([5, 3]), expected[[5, 3]], rtol=1e-14)
         assert found.shape == COUNTS.shape
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_float32_losses_of_large_counts(kind):
+    """The loss is a small difference of large sums: 5e10 in all against 1.7e4."""
+    X = make_counts(500, 100, 5, mean=1e6, random_state=0).data
+    model = NMF(5, loss="kl", random_state=0, max_iter=40, tol=1e-3).fit(kind(X.astype(np.float32)))
+    Y = model.transform(kind(X.astype(np.float32))).astype(np.float64) @ model.components_.astype(np.float64)
+    exact = divergence(X.astype(np.float64), Y)  # after the last pass, so a little lower than the last of the history
+    assert 0.99 * exact < model.history_["loss"][-1] < 1.05 * exact
+    assert model.reconstruction_err_**2 / 2 == pytest.approx(exact, rel=0.01)

@@ -20,7 +20,7 @@ from .base import Factorization
 from .cells import check_indices, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound
 from .inputs import frozen_mask, pull_on_rows, rows_weight, shares
-from .units import exponent_of, loss_times, power_of, rescaled, set_floor, times
+from .units import exponent_of, loss_times, power_of, rescaled, set_floor, times, weights_rescaled
 
 __all__ = ["MatrixFactorization"]
 
@@ -133,7 +133,7 @@ class MatrixFactorization(Factorization):
         """
         check_is_fitted(self)
         source = self._source(X, weights=weights, sample_weight=sample_weight, whom="certificate")
-        summary = self._check_data(source, "certificate")
+        _, summary = weights_rescaled(source, self._check_data(source, "certificate"))
         problem = self._problem(source, summary)
         W, H = self._rows(problem, source), self._components_for(source)
         problem.frozen = frozen_mask(self.frozen, len(H), H)
