@@ -57,6 +57,7 @@ def test_powers_of_two(dtype, powers, loss, kind):
         assert relative(np.ldexp(two.components_.astype(np.float64), -p), one.components_) < tolerance
         assert relative(two.transform(kind(scaled)), W) < tolerance
         assert two.n_iter_ == one.n_iter_
+        np.testing.assert_allclose(two.history_["kkt"], one.history_["kkt"], rtol=1e3 * tolerance)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

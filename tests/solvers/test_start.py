@@ -180,6 +180,8 @@ def test_float32_losses_of_large_counts(kind):
     X = make_counts(500, 100, 5, mean=1e6, random_state=0).data
     model = NMF(5, loss="kl", random_state=0, max_iter=40, tol=1e-3).fit(kind(X.astype(np.float32)))
     Y = model.transform(kind(X.astype(np.float32))).astype(np.float64) @ model.components_.astype(np.float64)
-    exact = divergence(X.astype(np.float64), Y)  # after the last pass, so a little lower than the last of the history
+    exact = divergence(
+        X.astype(np.float64), Y
+    )  # after the last pass, so a little lower than the last of the history
     assert 0.99 * exact < model.history_["loss"][-1] < 1.05 * exact
     assert model.reconstruction_err_**2 / 2 == pytest.approx(exact, rel=0.01)

@@ -201,7 +201,7 @@ def fit_small(
         V_new, U_new = V.copy(), start.copy()
         lengths = np.einsum("tjr,tjr->j", start, start, dtype=np.float64)
         usable = (lengths > 0) & (of_V > 0)
-        balance = np.where(usable, np.sqrt(unit * np.sqrt(lengths / np.where(usable, of_V, 1))), 1.0)
+        balance = np.where(usable, np.sqrt(unit * np.sqrt(lengths / np.where(usable, of_V, 1))), unit)
         of_W, of_H = balance.astype(X.dtype), (unit / balance).astype(X.dtype)
         new_sizes = np.empty(k)
         _, violation, scale, _ = _half(U_new, columns, V_new, of_W, moves_all, new_sizes, tiny, 1, n_sweeps)

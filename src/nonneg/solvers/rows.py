@@ -22,7 +22,7 @@ from .step import Solver
 
 __all__ = ["first_rows", "solve_rows"]
 
-START_SWEEPS, START_TOLERANCE = 4, 1e-2  # at the start of a fit, where H is a guess yet
+START_SWEEPS, START_TOLERANCE = 4, 1e-10  # at the start of a fit, where H is a guess yet: all sweeps
 MASKED_SWEEPS = 500  # each row has its own Gram matrix: sweeps are cheap beside making it
 
 
