@@ -12,6 +12,7 @@ import nonneg.penalties as pen
 import reference as ref
 from matrix_cases import case, fitted, planted, quietly, relative
 from nonneg import NMF
+from nonneg.datasets import make_low_rank
 
 X = planted(n=24, m=9)
 N, M, K = 24, 9, 3
@@ -243,3 +244,12 @@ def test_two_threads_give_the_bits_of_one(name, small_blocks, threads):
             )
             found.append((model.fit_transform(A), model.components_))
     assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize(
+    "penalty", [pen.Smoothness(1e-3), pen.Orthogonality(1e-3), pen.MinimumVolume(1e-3), pen.Group(1e-3)]
+)
+def test_penalties_that_hold_the_sizes_of_W_converge(penalty):
+    X = make_low_rank(120, 20, 4, noise=0.1, random_state=0).data
+    model = NMF(4, penalty_H=penalty, random_state=0, max_iter=3000).fit(X)
+    assert model.converged_ and model.kkt_residual_ <= 1e-4

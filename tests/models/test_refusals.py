@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -232,3 +233,14 @@ def test_a_refused_fit_leaves_a_fitted_model_usable():
     with pytest.raises(ValueError, match="NaN"):
         model.fit(bad(np.nan))
     assert np.array_equal(model.components_, before) and model.transform(X).shape == (70, 3)
+
+
+@pytest.mark.parametrize("method", ["transform", "memberships", "score", "certificate"])
+def test_zeros_in_new_data_are_refused_where_the_loss_is_infinite(method):
+    X = np.random.default_rng(0).random((30, 8)) + 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = NMF(2, loss="itakura-saito", random_state=0, max_iter=20).fit(X)
+    X[0, 0] = 0
+    with pytest.raises(ValueError, match="needs X > 0"):
+        getattr(model, method)(X)

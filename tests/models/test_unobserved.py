@@ -78,3 +78,17 @@ def test_frozen_parts_keep_their_bits():
         model = NMF(3, frozen=[1], missing="ignore", random_state=0, max_iter=50).fit(HOLES, H_init=H)
     assert np.array_equal(model.components_[1], H[1])
     assert np.allclose(model.components_[0, 4], model.components_[0, [0, 1, 2, 3, 5, 7, 8]].mean())
+
+
+def test_a_row_without_ratings_alone_is_as_in_company():
+    rng = np.random.default_rng(0)
+    X = sp.random_array((40, 12), density=0.4, rng=rng, format="csr") * 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = NMF(3, missing="unstored", random_state=0, max_iter=100, tol=1e-3).fit(X)
+    empty = sp.csr_array((1, 12))
+    both = sp.vstack([empty, X[:1]]).tocsr()
+    np.testing.assert_allclose(model.transform(empty), model.transform(both)[:1])
+    np.testing.assert_allclose(model.predict_cells(empty, [0], [3]), model.predict_cells(both, [0], [3]))
+    with pytest.raises(ValueError, match="no observed cell"):
+        model.score(empty)

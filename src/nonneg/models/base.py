@@ -35,6 +35,10 @@ def _cells(source: Source) -> float:
     return float(m * (n if source.row_weights is None else source.row_weights.sum(dtype=np.float64)))
 
 
+# a row alone without an observed cell is no mistake there: its W is 1/k, as in company
+NEED_NO_CELL = ("transform", "memberships", "impute", "predict_cells")
+
+
 class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class: a factorization of X (n_samples, n_features) with ``n_components`` non-negative parts.
 
@@ -227,7 +231,7 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             check_cells(source, whom=name, non_negative=not self._any_sign, takes_missing=takes)
         if source.nan_is_missing and source.weights is None and summary.total_weight == _cells(source):
             source.nan_is_missing = False  # nothing is missing: no masks
-        if summary.total_weight <= 0:
+        if summary.total_weight <= 0 and whom not in NEED_NO_CELL:
             raise ValueError("X has no observed cell: every cell is missing or has weight 0")
         return summary
 

@@ -19,7 +19,7 @@ from ..solvers.rows import solve_rows
 from .base import Factorization
 from .cells import check_indices, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound
-from .inputs import frozen_mask, pull_on_rows, rows_weight, shares
+from .inputs import check_positive, frozen_mask, pull_on_rows, rows_weight, shares
 from .units import exponent_of, loss_times, power_of, rescaled, set_floor, times, weights_rescaled
 
 __all__ = ["MatrixFactorization"]
@@ -78,6 +78,11 @@ class MatrixFactorization(Factorization):
         W, H = self._rows(problem, source), self._components_for(source)
         loss = sum(problem.loss.value(block, W[block.rows], H) for block in source.blocks())
         return -loss_times(loss / summary.total_weight, -power_of(source) * problem.loss.beta)
+
+    def _check_data(self, source: Source, whom: str) -> Summary:
+        summary = super()._check_data(source, whom)
+        check_positive(as_loss(self.loss), summary, source)
+        return summary
 
     def memberships(self, X: Any, *, weights: Any = None) -> np.ndarray:
         """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).

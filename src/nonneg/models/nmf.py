@@ -24,7 +24,6 @@ from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks,
 from .certificate import warn_of_useless
 from .inputs import (
     arrays_of,
-    check_positive,
     draw_seed,
     fitted_so_far,
     frozen_mask,
@@ -178,7 +177,6 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:
         loss = as_loss(self.loss)
-        check_positive(loss, summary, source)
         unobserved = Unobserved.of(source)
         unobserved.warn(bool(combine(self.penalty_W, "W") or combine(self.penalty_H, "H")))
         source.scale, summary = rescaled(source, summary)
@@ -343,7 +341,6 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         """One batch, in units in which the larger of its cells and the components so far are about 1."""
         assert self._past is not None
         loss, H = as_loss(self.loss), self.components_
-        check_positive(loss, summary, source)
         W = self._transform_source(source).astype(H.dtype, copy=False)
         power = -exponent_of([summary.maximum, float(H.max(initial=0.0))])
         source.scale, source.floor = 2.0**power, 0.0

@@ -91,6 +91,11 @@ class Penalties:
         """Whether rows of W cannot be updated one block at a time."""
         return self.W.separable == "none"
 
+    @property
+    def holds_W(self) -> bool:
+        """Whether the columns of W are held at one size for the sake of a penalty on H."""
+        return self.whole_W and not self.whole_by_choice
+
     def on_W(self, W: np.ndarray, H: np.ndarray) -> Pull:
         """The pull on W given H."""
         sums, squares = H.sum(axis=1, dtype=np.float64), np.einsum("ij,ij->i", H, H, dtype=np.float64)
