@@ -83,9 +83,8 @@ def solve(
             final_H = state.H if problem.penalties else _one_size(problem, state.H)
             final_W, kkt, loss, stats = _final_pass(problem, state, final_H, row_tol, pool)
             if problem.penalties and problem.penalties.holds_W and history.records:
-                kkt = history.records[-1][
-                    2
-                ]  # of the pair that was fitted: the last pass lets the sizes of W go
+                # of the pair that was fitted: the last pass lets the sizes of W go
+                kkt = history.records[-1][2]
             if status != "converged" or kkt <= tol:
                 break
             # the exact residual is a little larger than the running one: aim a little lower
