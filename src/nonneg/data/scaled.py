@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +12,7 @@ from .array import SparseSource
 from .block import Block
 from .source import Source
 
-__all__ = ["Scaled", "scaled"]
+__all__ = ["Scaled", "scaled", "times_columns", "times_rows"]
 
 
 def scaled(source: Source, rows: np.ndarray, columns: np.ndarray) -> Source:
@@ -33,6 +34,24 @@ def scaled(source: Source, rows: np.ndarray, columns: np.ndarray) -> Source:
     return kept
 
 
+def times_rows(X: Any, factors: np.ndarray) -> Any:
+    """diag(factors) X, dense or CSR."""
+    if not sp.issparse(X):
+        return X * factors[:, None]
+    return _with_data(X, X.data * np.repeat(factors, np.diff(X.indptr)))
+
+
+def times_columns(X: Any, factors: np.ndarray) -> Any:
+    """X diag(factors), dense or CSR."""
+    if not sp.issparse(X):
+        return X * factors
+    return _with_data(X, X.data * factors[X.indices])
+
+
+def _with_data(X: Any, data: np.ndarray) -> sp.csr_array:
+    return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
+
+
 class Scaled(Source):
     """Rows of another source, scaled when they are read; see `scaled`."""
 
@@ -50,13 +69,7 @@ class Scaled(Source):
     def block(self, start: int, stop: int) -> Block:
         """Return a block of the other source, scaled."""
         found = self.source.block(start, stop)
-        X, factors = found.X, self.rows[start:stop]
-        if found.is_sparse:
-            data = X.data * np.repeat(factors, np.diff(X.indptr)) * self.columns_by[X.indices]
-            X = sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
-        else:
-            X = X * factors[:, None]
-            X *= self.columns_by
+        X = times_columns(times_rows(found.X, self.rows[start:stop]), self.columns_by)
         return Block(start, stop, X, None, found.row_weights)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from abc import abstractmethod
 import numpy as np
 
 from ..data.block import Block
+from ..data.scaled import times_columns, times_rows
 from ..data.threads import Workers
 from .hals import CEILING_GROWTH, DECAY, GROWTH
 from .judge import judge
@@ -147,10 +148,7 @@ class Alternating(Solver):
         return W if weights is None else W * (weights**self.power).astype(W.dtype)[:, None]
 
     def _weigh_columns(self, X, weights: np.ndarray):
-        factors = (weights**self.power).astype(X.dtype)
-        if isinstance(X, np.ndarray):
-            return X * factors
-        return type(X)((X.data * factors[X.indices], X.indices, X.indptr), shape=X.shape)
+        return times_columns(X, (weights**self.power).astype(X.dtype))
 
 
 class SCD(Alternating):
@@ -194,10 +192,6 @@ def _times_rows(block: Block, V: np.ndarray) -> tuple[Block, np.ndarray]:
     """The block and its rows of W with the row weights s as factors: s d₁(x | y) = d₁(s x | s y)."""
     if block.row_weights is None:
         return block, V
-    factors, X = block.row_weights.astype(V.dtype), block.X
-    if block.is_sparse:
-        data = X.data * np.repeat(factors, np.diff(X.indptr))
-        X = type(X)((data, X.indices, X.indptr), shape=X.shape)
-    else:
-        X = X * factors[:, None]
-    return Block(block.start, block.stop, X, block.weights), V * factors[:, None]
+    factors = block.row_weights.astype(V.dtype)
+    X = times_rows(block.X, factors)
+    return Block(block.start, block.stop, X, block.weights), times_rows(V, factors)

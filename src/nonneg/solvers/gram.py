@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.block import Block
-from .problem import Fixed, padded
+from ..data.threads import Workers
+from .problem import Fixed, Problem, padded
 
-__all__ = ["CANCELS", "GramStats", "cancels", "data_product", "gram_loss", "gram_stats"]
+__all__ = ["CANCELS", "GramStats", "cancels", "data_product", "exact_loss", "gram_loss", "gram_stats"]
 
 # below this share of ‖X‖² the Gram form of the loss has lost too many digits: it would be off by 1e-5, 1e-12
 CANCELS = {np.dtype(np.float32): 3e-3, np.dtype(np.float64): 1e-4}
@@ -65,6 +66,16 @@ def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:
     H64 = H.astype(np.float64)
     cross = float(np.einsum("ij,ij->", stats.B.astype(np.float64), H64))
     return 0.5 * (xx - 2 * cross + float(np.einsum("ij,ij->", stats.A.astype(np.float64), H64 @ H64.T)))
+
+
+def exact_loss(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> float:
+    """The loss from the residual itself, another pass."""
+
+    def work(cut: tuple[int, int]) -> float:
+        block = problem.source.block(*cut)
+        return problem.loss.value(block, W[block.rows], H)
+
+    return sum(pool.map(work, problem.source.bounds()))
 
 
 def cancels(loss: float, fall: float, xx: float, dtype: np.dtype) -> bool:

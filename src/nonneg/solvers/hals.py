@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..data.threads import Workers
-from .gram import CANCELS, GramStats, cancels, data_product, gram_loss, gram_stats
+from .gram import CANCELS, GramStats, cancels, data_product, exact_loss, gram_loss, gram_stats
 from .kkt import Residual, balance, column_squares
 from .problem import Fixed, Problem
 from .quadratic import Clip, Exact, Sweep, columns_step, rows_step
@@ -197,12 +197,7 @@ def _is_small(problem: Problem) -> bool:
 
 def _exact_objective(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> float:
     """The loss from the residual itself, and the penalties."""
-
-    def work(cut: tuple[int, int]) -> float:
-        block = problem.source.block(*cut)
-        return problem.loss.value(block, W[block.rows], H)
-
-    loss = sum(pool.map(work, problem.source.bounds()))
+    loss = exact_loss(problem, W, H, pool)
     if not problem.penalties:
         return loss
     weights = problem.source.row_weights

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.threads import Workers
 from ..losses.beta import Stats
-from .gram import GramStats, cancels, data_product, gram_loss, gram_stats
+from .gram import GramStats, cancels, data_product, exact_loss, gram_loss, gram_stats
 from .kkt import Residual, balance, column_squares, residual_of
 from .least_squares import nonnegative_rows
 from .problem import Fixed, Problem
@@ -84,12 +84,7 @@ def solve_and_judge(
     assert found is not None
     loss = gram_loss(problem.squares, found, H)
     if cancels(loss, np.inf, problem.squares, H.dtype):
-
-        def value(cut: tuple[int, int]) -> float:
-            block = source.block(*cut)
-            return problem.loss.value(block, W[block.rows], H)
-
-        loss = sum(pool.map(value, source.bounds()))
+        loss = exact_loss(problem, W, H, pool)
     d = balance(np.diag(found.A).astype(np.float64), H, problem.unit)
     units, per = d.astype(H.dtype), problem.unit**-2
 

@@ -76,11 +76,6 @@ def head_start(
             W[np.isin(sample.rows, before.rows)] = state.W[np.isin(before.rows, sample.rows)]
         state = State(W, H)
         solver.start(smaller, state)
-        loss = np.inf
-        for _ in range(stage.passes):
-            record = solver.iterate(smaller, state, pool)
-            if loss - record.loss < stage.until * record.loss:
-                break
-            loss = record.loss
+        solver.settle(smaller, state, pool, stage.until, stage.passes)
         H, before = state.H, sample
     return first_rows(problem, solver, H, pool), H

@@ -37,7 +37,7 @@ SMOOTHING = 0.7  # s above; .3 to 2 do as well
 BACKGROUND_H, BACKGROUND_W = (
     0.1,
     0.01,
-)  # of the mean of a component (a column of W), on top: KL decides on zeros
+)  # of the mean of a row of H, a column of W, on top: KL decides on zeros
 
 
 class Start(NamedTuple):
@@ -85,12 +85,7 @@ def _chi_square(problem: Problem, rng: np.random.Generator, pool: Workers, *, fi
     H = starting_point(chi, solver, found, "auto", rng, first=first).H
     state = State(first_rows(chi, solver, H, pool), H)
     solver.start(chi, state)
-    loss = np.inf
-    for _ in range(PASSES):
-        record = solver.iterate(chi, state, pool)
-        if loss - record.loss < SETTLED * record.loss:
-            break
-        loss = record.loss
+    solver.settle(chi, state, pool, SETTLED, PASSES)
     W, H = state.W * np.sqrt(rows)[:, None], state.H * np.sqrt(columns)
     sizes = H.mean(axis=1) / problem.unit
     sizes = np.where(sizes > 0, sizes, 1)

@@ -58,6 +58,15 @@ class Solver(ABC):
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
         """Move W, then H; in place where that is possible."""
 
+    def settle(self, problem: Problem, state: State, pool: Workers, until: float, passes: int) -> None:
+        """Iterate until a pass lowers the loss by less than ``until`` of it, at most ``passes`` times: for a start."""
+        loss = np.inf
+        for _ in range(passes):
+            record = self.iterate(problem, state, pool)
+            if loss - record.loss < until * record.loss:
+                break
+            loss = record.loss
+
     def advance(self, problem: Problem, state: State, pool: Workers, most: int, tol: float) -> list[Record]:
         """Make between 1 and ``most`` iterations and stop at ``tol``: one, unless a solver can do several at once."""
         return [self.iterate(problem, state, pool)]
