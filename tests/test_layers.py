@@ -18,7 +18,7 @@ LAYERS = [
     {"models"},
     {"solvers", "init", "io"},
     {"data", "losses", "penalties", "kernels"},
-    {"exceptions", "files"},
+    {"exceptions", "files", "registry"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 SIDE = {"metrics", "clustering", "datasets", "plots"}  # arrays in, arrays out

@@ -8,14 +8,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .registry import MODELS
+
 __version__ = "0.1.0"
 
-_HOMES = {
-    "NMF": "nonneg.models.nmf",
-    "DDNMF": "nonneg.deep",
-    "Autoencoder": "nonneg.deep",
-    "load": "nonneg.io",
-}
+_HOMES = {**MODELS, "load": "nonneg.io"}
 _ROOMS = ("clustering", "datasets", "deep", "exceptions", "losses", "metrics", "penalties", "plots")
 
 __all__ = ["__version__", *_HOMES, *_ROOMS]

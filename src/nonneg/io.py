@@ -2,7 +2,7 @@
 
 The file is a bundle (see `nonneg.files`): ``model.json`` holds the schema version, the registered name of the class,
 its parameters, its fitted attributes and library versions; ``arrays.safetensors`` every array, named by where it
-belongs. Loading builds the class from the table below and refuses what it does not know.
+belongs. Loading builds the class from `nonneg.registry` and refuses what it does not know.
 """
 
 from __future__ import annotations
@@ -16,15 +16,11 @@ import numpy as np
 
 from . import __version__
 from .files import read_bundle, write_bundle
+from .registry import MODELS
 
-__all__ = ["REGISTRY", "load", "save"]
+__all__ = ["load", "save"]
 
 SCHEMA = 1
-REGISTRY = {
-    "NMF": "nonneg.models.nmf",
-    "DDNMF": "nonneg.deep",
-    "Autoencoder": "nonneg.deep",
-}
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -36,8 +32,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         For a class that is not registered, or a value that is no number, string, array, penalty or container.
     """
     name = type(estimator).__name__
-    if name not in REGISTRY:
-        raise TypeError(f"save: {name} is not a registered model; known: {', '.join(sorted(REGISTRY))}")
+    if name not in MODELS:
+        raise TypeError(f"save: {name} is not a registered model; known: {', '.join(sorted(MODELS))}")
     arrays: dict[str, np.ndarray] = {}
     parameters = estimator.get_params(deep=False)
     for key, value in parameters.items():
@@ -65,12 +61,12 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     meta, arrays = read_bundle(path)
     name = meta.get("class")
-    if name not in REGISTRY or meta.get("schema") != SCHEMA:
+    if name not in MODELS or meta.get("schema") != SCHEMA:
         raise ValueError(
             f"{path}: holds class {name!r} with schema {meta.get('schema')!r}; nonneg {__version__} knows schema "
-            f"{SCHEMA} and {', '.join(sorted(REGISTRY))}"
+            f"{SCHEMA} and {', '.join(sorted(MODELS))}"
         )
-    cls = getattr(importlib.import_module(REGISTRY[name]), name)
+    cls = getattr(importlib.import_module(MODELS[name]), name)
     estimator = cls(**_decode(meta["parameters"], arrays))
     estimator._set_state(_decode(meta["state"], arrays))
     return estimator

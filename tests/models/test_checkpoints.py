@@ -14,7 +14,7 @@ from nonneg.exceptions import CheckpointError
 from nonneg.files import read_bundle
 from nonneg.models.inputs import plain
 from nonneg.penalties import L1, Simplex
-from nonneg.solvers import loop
+from nonneg.solvers import iterate
 
 X = planted()
 
@@ -146,8 +146,8 @@ def test_scratch_is_not_written(name, tmp_path):
 
 def test_writing_takes_a_small_share_of_the_time(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
-    clock = loop._Clock(0.0, None, SimpleNamespace(done=False))
+    monkeypatch.setattr(iterate.time, "perf_counter", lambda: now[0])
+    clock = iterate.Clock(0.0, None, SimpleNamespace(done=False))
     assert not clock.save_due()
     now[0] = 6.0
     assert clock.save_due()
@@ -160,9 +160,11 @@ def test_writing_takes_a_small_share_of_the_time(monkeypatch):
 
 
 def test_compiling_does_not_count():
-    clock = loop._Clock(loop.time.perf_counter() - 100.0, 50.0, SimpleNamespace(done=True, duration=99.0))
+    clock = iterate.Clock(
+        iterate.time.perf_counter() - 100.0, 50.0, SimpleNamespace(done=True, duration=99.0)
+    )
     assert clock.seconds() < 50 and not clock.is_over()
-    with loop._compiling() as compiling:
+    with iterate.compiling() as compiling:
         numba.njit(lambda x: x + 1)(1)
     assert compiling.duration > 0
 

@@ -12,22 +12,30 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import Source, Summary, as_source
 from ..data.as_source import check_cells
+from ..data.names import check_names
 from ..data.paths import open_path
+from .suggest import suggestion
 
-__all__ = ["Factorization", "check_n_components"]
+__all__ = ["Factorization", "UnweightedFactorization", "check_count", "check_n_components"]
+
+
+def check_count(name: str, value: Any) -> int:
+    """Return a positive number of things as an int, or raise naming it."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}={value!r} must be an integer, at least 1")
+    if value < 1:
+        raise ValueError(f"{name}={value!r} must be at least 1")
+    return int(value)
 
 
 def check_n_components(value: Any) -> int:
     """Return ``n_components`` as an int, or raise naming it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"n_components={value!r} must be an integer, at least 1")
-    if value < 1:
-        raise ValueError(f"n_components={value!r} must be at least 1")
-    return int(value)
+    return check_count("n_components", value)
 
 
 def _cells(source: Source) -> float:
@@ -78,10 +86,11 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the rows: 2 counts a row twice.
         weights : array-like or sparse of shape (n_samples, n_features), optional
-            Weights of the cells; 0 means missing, whatever the cell holds.
+            Weights of the cells; 0 means missing, whatever the cell holds. The columns of a DataFrame must be named as
+            those of X, in that order, where both have names; its index is not looked at.
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : array-like of shape (n_components, n_features), optional
-            Start values.
+            Start values. Names of the columns of ``H_init`` are compared with those of X, as for ``weights``.
 
         Returns
         -------
@@ -116,6 +125,7 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         try:
             self._check_params()
             source = self._source(X, weights=weights, sample_weight=sample_weight, whom="fit", reset=True)
+            check_names("H_init", H_init, getattr(self, "feature_names_in_", None))
             summary = self._check_data(source, "fit")
             W = self._fit_source(source, summary, W_init=W_init, H_init=H_init)
         except BaseException:
@@ -150,10 +160,22 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             )
         return self._inverse(codes)
 
-    def score(self, X: Any, y: Any = None, *, weights: Any = None) -> float:
-        """Minus the mean loss of X, which may be new data: higher is better."""
+    def score(self, X: Any, y: Any = None, *, weights: Any = None, sample_weight: Any = None) -> float:
+        """Minus the mean loss of X, which may be new data: higher is better.
+
+        The mean is over the observed cells, each with its weight: − loss / Σ_ij s_i w_ij.
+
+        Parameters
+        ----------
+        X : array-like, sparse, DataFrame, memmap or path, (n_samples, n_features_in_)
+        y : ignored
+        weights : array-like or sparse of shape (n_samples, n_features), optional
+            w, weights of the cells; 0 means missing.
+        sample_weight : array-like of shape (n_samples,), optional
+            s, weights of the rows.
+        """
         check_is_fitted(self)
-        source = self._source(X, weights=weights, whom="score")
+        source = self._source(X, weights=weights, sample_weight=sample_weight, whom="score")
         summary = self._check_data(source, "score")
         return self._score_source(source, summary)
 
@@ -169,6 +191,14 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         save(self, path)
 
     # -- what a model gives ---------------------------------------------------------------------------------
+
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            constraints = getattr(self, "_parameter_constraints", {})
+            hint = suggestion(str(error), constraints, self.get_params(deep=False))
+            raise InvalidParameterError(f"{error}{hint}") from None
 
     def _check_params(self) -> None:
         """Raise for parameters out of range."""
@@ -187,13 +217,14 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return W @ self.components_
 
     def _score_source(self, source: Source, summary: Summary) -> float:
-        """Minus half the mean squared error; models with another loss override it."""
+        """Minus half the weighted mean squared error; models with another loss override it."""
         W = self._transform_source(source)
         total = 0.0
         for block in source.blocks():
             dense = block.dense()
             gap = (dense.X - self._inverse(W[block.rows])) ** 2
-            total += float((gap if dense.weights is None else gap * dense.weights).sum(dtype=np.float64))
+            rows = (gap if dense.weights is None else gap * dense.weights).sum(axis=1, dtype=np.float64)
+            total += float(rows.sum() if dense.row_weights is None else rows @ dense.row_weights)
         return -0.5 * total / summary.total_weight
 
     # -- what is done for it --------------------------------------------------------------------------------
@@ -212,6 +243,7 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         )
         if hasattr(X, "shape") or hasattr(X, "__len__"):
             validate_data(self, X, reset=reset, skip_check_array=True)
+        check_names("weights", weights, getattr(self, "feature_names_in_", None))
         if reset:
             self.n_features_in_ = source.shape[1]
         elif source.shape[1] != self.n_features_in_:
@@ -260,3 +292,22 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _set_state(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+
+
+class UnweightedFactorization(Factorization):
+    """Base class of models in which rows have no weights: their rows are no independent samples."""
+
+    _takes_weights = False
+
+    def fit(  # type: ignore[override]
+        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None
+    ) -> Factorization:
+        """Fit the model to X; as `Factorization.fit`, without weights."""
+        self._fit(X, None, None, W_init, H_init)
+        return self
+
+    def fit_transform(  # type: ignore[override]
+        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        """Fit the model and return W."""
+        return self._fit(X, None, None, W_init, H_init, want_W=True)

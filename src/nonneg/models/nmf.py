@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -202,15 +201,16 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
             seed = draw_seed(self.random_state)
             rng = np.random.default_rng(seed + attempt)
             problem.row_pull = None
-            if H0 is None:
-                begin = starting_point(problem, solver, summary, self.init, rng, first=attempt == 0)
-            else:
-                begin = Start(H0.copy(), None if W0 is None else W0.copy())
+
+            def start(rng: np.random.Generator = rng, first: bool = attempt == 0) -> Start:
+                if H0 is None:
+                    return starting_point(problem, solver, summary, self.init, rng, first=first)
+                return Start(H0.copy(), None if W0 is None else W0.copy())
+
             checkpoint = self._checkpoint(source, attempt, seed, W0, H0)
             solution = solve(
-                problem, solver, begin.H, begin.W,
+                problem, solver, start,
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
-                progressive=begin.progressive,
                 callback=tell,
             )  # fmt: skip
             losses.append(solution.loss)
@@ -222,9 +222,9 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         if callback is not None:
             callback.finish()
         if unobserved.columns.any() and not penalties:
-            best = replace(best, H=filled(best.H, unobserved.columns, problem))
+            best.arrays["H"] = filled(best.H, unobserved.columns, problem)
             with workers(len(source.bounds())) as pool:
-                best.W = solve_rows(problem, best.H, ROW_TOLERANCE[best.H.dtype], pool)
+                best.arrays["W"] = solve_rows(problem, best.H, ROW_TOLERANCE[best.H.dtype], pool)
         self._row_pull = pull_state(best.row_pull, problem)
         if hasattr(self, "n_batches_"):
             del self.n_batches_
@@ -257,7 +257,7 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         self.history_["loss"] = loss_times(self.history_["loss"], loss_power)
         self.reconstruction_err_ = loss_times(np.sqrt(2 * max(solution.loss, 0)), loss_power / 2)
         self.labels_ = shares(solution.W, solution.H).argmax(axis=1)
-        solution.warn(type(self).__name__, float(self.tol))
+        solution.warn(type(self).__name__, float(self.tol), solution.H.dtype)
         warn_of_useless(solution.H, np.linalg.norm(solution.W, axis=0).astype(np.float64), stacklevel=6)
         return W
 

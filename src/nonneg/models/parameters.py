@@ -13,26 +13,33 @@ from ..init import INITS
 from ..losses.beta import LOSS_NAMES
 from ..solvers.select import SOLVERS
 
-__all__ = ["MATRIX_PARAMETERS"]
+__all__ = ["ITERATION_PARAMETERS", "LOSS", "MATRIX_PARAMETERS"]
 
-MATRIX_PARAMETERS: dict[str, Any] = {
+#: Of every model that is fitted by iterating.
+ITERATION_PARAMETERS: dict[str, Any] = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
-    "loss": [
-        StrOptions(set(LOSS_NAMES)),
-        Interval(Real, None, None, closed="neither"),
-        HasMethods(["row_terms", "stats", "value"]),
-    ],
-    "solver": [StrOptions({"auto", *SOLVERS})],
-    "init": [StrOptions({"auto", *INITS})],
-    "penalty_W": "no_validation",  # `nonneg.penalties.combine` knows more about them
-    "penalty_H": "no_validation",
     "n_init": [Interval(Integral, 1, None, closed="left")],
-    "missing": [StrOptions({"error", "ignore", "unstored"})],
-    "frozen": ["array-like", None],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
     "max_time": [Interval(Real, 0, None, closed="left"), None],
     "checkpoint": [str, os.PathLike, None],
     "random_state": ["random_state", np.random.Generator],
     "verbose": ["verbose"],
+}
+
+LOSS = [
+    StrOptions(set(LOSS_NAMES)),
+    Interval(Real, None, None, closed="neither"),
+    HasMethods(["row_terms", "stats", "value"]),
+]
+
+MATRIX_PARAMETERS: dict[str, Any] = {
+    **ITERATION_PARAMETERS,
+    "loss": LOSS,
+    "solver": [StrOptions({"auto", *SOLVERS})],
+    "init": [StrOptions({"auto", *INITS})],
+    "penalty_W": "no_validation",  # `nonneg.penalties.combine` knows more about them
+    "penalty_H": "no_validation",
+    "missing": [StrOptions({"error", "ignore", "unstored"})],
+    "frozen": ["array-like", None],
 }

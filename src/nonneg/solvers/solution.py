@@ -11,7 +11,7 @@ from ..exceptions import ConvergenceWarning
 from ..losses.beta import Stats
 from .pull import Pull
 
-__all__ = ["History", "Solution"]
+__all__ = ["History", "Outcome", "Solution"]
 
 _ADVICE = {
     "max_iter": "stopped after max_iter={n} iterations with KKT residual {kkt:.2e} > tol={tol:.0e}; "
@@ -43,34 +43,47 @@ class History:
 
 
 @dataclass
-class Solution:
-    """Factors in the units of the data, and the status of the search.
+class Outcome:
+    """Where a search ended.
 
     ``status`` is "converged" (KKT residual ≤ tol), "stalled" (the loss no longer changes in this precision),
     "max_iter", "max_time" or "stopped" (a callback said so).
     """
 
-    W: np.ndarray
-    H: np.ndarray
     loss: float
     kkt: float
     status: str
     n_iter: int
     history: History = field(default_factory=History)
-    row_pull: Pull | None = None
-    stats: Stats | None = None
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def converged(self) -> bool:
         """Whether the KKT residual is at most ``tol``."""
         return self.status == "converged"
 
-    def warn(self, name: str, tol: float) -> None:
+    def warn(self, name: str, tol: float, dtype: np.dtype, stacklevel: int = 7) -> None:
         """Say in one `ConvergenceWarning` why the search ended early, if it did."""
         if self.status not in _ADVICE or (self.status == "stalled" and tol == 0):
             return  # with tol = 0 a fit that runs until its loss stops is what was asked for
-        wider = ", or pass X as float64" if self.H.dtype == np.float32 else ""
-        advice = _ADVICE[self.status].format(
-            n=self.n_iter, kkt=self.kkt, tol=tol, dtype=self.H.dtype, wider=wider
-        )
-        warnings.warn(f"{name} {advice}", ConvergenceWarning, stacklevel=7)
+        wider = ", or pass X as float64" if dtype == np.float32 else ""
+        advice = _ADVICE[self.status].format(n=self.n_iter, kkt=self.kkt, tol=tol, dtype=dtype, wider=wider)
+        warnings.warn(f"{name} {advice}", ConvergenceWarning, stacklevel=stacklevel)
+
+
+@dataclass
+class Solution(Outcome):
+    """Where a search for X ≈ W H ended: the factors in the units of the data, and what a fit keeps beside them."""
+
+    row_pull: Pull | None = None
+    stats: Stats | None = None
+
+    @property
+    def W(self) -> np.ndarray:
+        """(n, k)."""
+        return self.arrays["W"]
+
+    @property
+    def H(self) -> np.ndarray:
+        """(k, m)."""
+        return self.arrays["H"]

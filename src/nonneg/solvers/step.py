@@ -18,6 +18,8 @@ from .problem import Problem
 
 __all__ = ["Record", "Solver", "State", "relative_change"]
 
+SCRATCH = ("spare",)  # buffers of ``State.extra`` that are written before they are read, each like W
+
 
 @dataclass
 class Record:
@@ -35,6 +37,27 @@ class State:
     W: np.ndarray
     H: np.ndarray
     extra: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def snapshot(self) -> State:
+        """The state by reference, its scalars by value: solvers replace factors, and write into scalars and buffers."""
+        extra = {name: array.copy() if name == "scalars" else array for name, array in self.extra.items()}
+        return State(self.W, self.H, extra)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays under names of their own, buffers by their name alone."""
+        extra = {f"extra.{name}": array for name, array in self.extra.items() if name not in SCRATCH}
+        empty = {f"extra.{name}": np.empty(0) for name in SCRATCH if name in self.extra}
+        return {"W": self.W, "H": self.H, **extra, **empty}
+
+    @classmethod
+    def of(cls, arrays: dict[str, np.ndarray]) -> State:
+        """Return the state that gave these `arrays`."""
+        W = arrays["W"]
+        extra = {
+            name.removeprefix("extra."): array for name, array in arrays.items() if name.startswith("extra.")
+        }
+        extra |= {name: np.zeros_like(W) for name in SCRATCH if name in extra}
+        return cls(W, arrays["H"], extra)
 
 
 def relative_change(moved: float, size: float) -> float:

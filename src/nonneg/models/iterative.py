@@ -1,0 +1,163 @@
+"""What models with factors of their own share with each other: restarts, stopping, callbacks, checkpoints, history.
+
+A model on this base says where it starts and what a step is; `nonneg.solvers.iterate.descend` does the rest. `NMF` has
+a loop of its own (`nonneg.solvers.loop`), on the same iterations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..data import Source, Summary
+from ..files import Checkpoint, fingerprint
+from ..solvers.iterate import Arrays, descend
+from ..solvers.solution import Outcome
+from ..solvers.step import Record
+from .base import Factorization
+from .callbacks import CallbackSupportMixin, iteration_callback, with_log
+from .inputs import arrays_of, draw_seed, plain
+from .units import exponent_of, loss_times, power_of
+
+__all__ = ["IterativeFactorization"]
+
+#: Of the computation, not of the model: what a checkpoint's fingerprint leaves out.
+OF_THE_RUN = ("checkpoint", "max_iter", "max_time", "verbose")
+
+
+class IterativeFactorization(CallbackSupportMixin, Factorization):
+    """Base class of models that are fitted by `search`.
+
+    Subclasses take ``n_components, n_init, max_iter, tol, max_time, checkpoint, random_state, verbose`` (see
+    `parameters.ITERATION_PARAMETERS`) beside parameters of their own.
+
+    Attributes
+    ----------
+    restart_losses_ : ndarray of shape (n_init,)
+    kkt_residual_ : float
+    """
+
+    n_init: int
+    max_iter: int
+    tol: float
+    max_time: float | None
+    checkpoint: Any
+    random_state: Any
+    verbose: int
+    checkpoint_version = 1  # raise it when a resumed fit would no longer be the fit it was begun as
+
+    def _check_params(self) -> None:
+        self._validate_params()
+        super()._check_params()
+
+    def _in_range(self, source: Source, summary: Summary) -> Summary:
+        """Let the source multiply X by a power of two where its cells are far from 1; the summary after it."""
+        exponent = exponent_of([abs(summary.minimum), abs(summary.maximum)])
+        if exponent == 0:
+            return summary
+        source.scale = 2.0**-exponent
+        return source.summary()
+
+    def _search(
+        self,
+        source: Source,
+        start: Callable[[np.random.Generator, bool], dict[str, np.ndarray]],
+        step: Callable[[Arrays], Record],
+        *,
+        degree: float = 2.0,
+        given: tuple[np.ndarray | None, ...] = (),
+        fitted: Callable[[Any], dict[str, Any]] | None = None,
+        data: list[np.ndarray] | None = None,
+    ) -> Outcome:
+        """Descend from ``n_init`` starts; return the one with the lowest loss, after setting what all models report.
+
+        Parameters
+        ----------
+        source : Source
+            As `_in_range` left it.
+        start : callable
+            ``start(rng, first)`` returns the arrays of a start; ``first`` is False for all but the first of them.
+        step : callable
+            ``step(arrays)`` puts moved arrays in place of those it finds and returns a `Record`; see `descend`.
+        degree : float
+            The loss grows with X to this power.
+        given : tuple of ndarray or None
+            Start values of the user, for the fingerprint. Where there are any, one start is made.
+        fitted : callable, optional
+            From the arrays to the attributes `transform` needs, for callbacks that look at a model before its end.
+        data : list of ndarray, optional
+            What the fingerprint sees instead of the blocks of ``source``.
+        """
+        starts = 1 if any(array is not None for array in given) else int(self.n_init)
+        callback = iteration_callback(self, int(self.max_iter) * starts, fitted or (lambda arrays: {}))
+        tell = with_log(callback, self.verbose, type(self).__name__)
+        best, losses = None, []
+        for attempt in range(starts):
+            seed = draw_seed(self.random_state)
+            rng = np.random.default_rng(seed + attempt)
+            outcome = descend(
+                lambda rng=rng, first=attempt == 0: start(rng, first),
+                step,
+                max_iter=int(self.max_iter),
+                tol=float(self.tol),
+                dtype=source.float_dtype,
+                max_time=self.max_time,
+                callback=tell,
+                checkpoint=self._checkpoint(source, attempt, seed, given, data),
+            )
+            losses.append(outcome.loss)
+            if best is None or outcome.loss < best.loss:
+                best = outcome
+        assert best is not None
+        if callback is not None:
+            callback.finish()
+        self._report(best, losses, -power_of(source) * degree)
+        best.warn(type(self).__name__, float(self.tol), source.float_dtype)
+        return best
+
+    def _report(self, outcome: Outcome, losses: list[float], power: float) -> None:
+        """Set the attributes that say how the search went, in the units of X."""
+        self.n_iter_ = outcome.n_iter
+        self.converged_ = outcome.converged
+        self.kkt_residual_ = outcome.kkt
+        self.restart_losses_ = loss_times(losses, power)
+        self.history_ = outcome.history.as_arrays()
+        self.history_["loss"] = loss_times(self.history_["loss"], power)
+        self.reconstruction_err_ = loss_times(np.sqrt(2 * max(outcome.loss, 0)), power / 2)
+
+    def _score_source(self, source: Source, summary: Summary) -> float:
+        """Minus half the mean squared error, found in units in which it cannot overflow."""
+        W, total = self._transform_source(source), 0.0
+        for block in source.blocks():
+            dense = block.dense()
+            gap = (dense.X - source.scale * self._inverse(W[block.rows])).astype(np.float64) ** 2
+            gap = gap if dense.weights is None else gap * dense.weights
+            total += float((gap if block.row_weights is None else gap * block.row_weights[:, None]).sum())
+        return -loss_times(0.5 * total / summary.total_weight, -2 * power_of(source))
+
+    def _checkpoint(
+        self,
+        source: Source,
+        attempt: int,
+        seed: int,
+        given: tuple[np.ndarray | None, ...],
+        data: list[np.ndarray] | None,
+    ) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
+        for name in OF_THE_RUN:
+            parameters.pop(name, None)
+        parameters["random_state"] = None if self.random_state is None else seed  # generators have no name
+        if data is None:
+            seen = [
+                fingerprint(*arrays_of(block)) for block in source.blocks()
+            ]  # one block in memory at a time
+        else:
+            seen = [fingerprint(*data)]
+        starts = [array for array in given if array is not None]
+        folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
+        key = fingerprint(type(self).__name__, self.checkpoint_version, parameters, attempt, seen, *starts)
+        return Checkpoint(folder, key)

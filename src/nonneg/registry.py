@@ -1,0 +1,15 @@
+"""Every model of the library by its public name, and the module that holds it.
+
+The one table from which public names load lazily, files know what they may hold, the command line knows what it may
+fit, and the tests know what to try. A new model is one line here.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MODELS"]
+
+MODELS = {
+    "NMF": "nonneg.models.nmf",
+    "DDNMF": "nonneg.deep",
+    "Autoencoder": "nonneg.deep",
+}

@@ -1,0 +1,47 @@
+"""Data on which every registered matrix model is tried, and what the family's models are."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+from nonneg.models.iterative import IterativeFactorization
+from nonneg.registry import MODELS
+
+#: Models on networks have tests of their own, and so has the model that all others are relatives of.
+OUTSIDE = ("nonneg.deep", "nonneg.models.nmf")
+
+
+def model_class(name):
+    return getattr(importlib.import_module(MODELS[name]), name)
+
+
+FAMILY = {name: model_class(name) for name, home in MODELS.items() if not home.startswith(OUTSIDE)}
+ITERATIVE = {name: cls for name, cls in FAMILY.items() if issubclass(cls, IterativeFactorization)}
+every_model = pytest.mark.parametrize("name", FAMILY)
+every_iterative_model = pytest.mark.parametrize("name", ITERATIVE)
+
+
+def is_pairwise(model):
+    """Whether X is an affinity of its rows with each other."""
+    return model.__sklearn_tags__().input_tags.pairwise
+
+
+def data_for(model, n=40, m=9, k=3, seed=0):
+    """Planted parts with some noise; zero-one where the model asks for it; an affinity where X is pairwise."""
+    rng = np.random.default_rng(seed)
+    W, H = rng.gamma(0.5, size=(n, k)), rng.gamma(0.5, size=(k, m))
+    if is_pairwise(model):
+        return W @ W.T + 0.01
+    X = W @ H + 0.02 * rng.random((n, m))
+    return np.greater(X, np.median(X)).astype(float) if getattr(model, "_zero_one", False) else X
+
+
+def fresh(name, **parameters):
+    """A model of three components with a seed, as far as the class takes these."""
+    cls = FAMILY[name]
+    known = cls().get_params()
+    wanted = {"n_components": 3, "random_state": 0, **parameters}
+    return cls(**{key: value for key, value in wanted.items() if key in known})

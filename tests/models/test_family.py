@@ -1,0 +1,250 @@
+"""What every model of the family promises, whatever its mathematics: a registered model is tested here at once.
+
+The mathematics of each has a file of its own.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import nonneg
+from family_cases import FAMILY, data_for, every_iterative_model, every_model, fresh, is_pairwise
+from nonneg.exceptions import ConvergenceWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning")
+
+
+def relative(found, expected):
+    return np.linalg.norm(np.asarray(found) - expected) / max(np.linalg.norm(expected), 1e-300)
+
+
+def _checks():
+    for cls in FAMILY.values():
+        for each, check in estimator_checks_generator(cls(), mark=None):
+            name = getattr(check, "func", check).__name__
+            if name != "check_array_api_input":  # it needs an environment variable set before SciPy loads
+                yield pytest.param(each, check, id=f"{name}-{cls.__name__}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(_checks()))
+@pytest.mark.filterwarnings("ignore")
+def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_n_features_in_after_fitting",
+        "check_dataframe_column_names_consistency",
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+        "check_set_output_transform_polars",
+        "check_param_validation",
+    ],
+)
+@every_model
+@pytest.mark.filterwarnings("ignore")
+def test_other_checks(name, check):
+    estimator = FAMILY[name]()
+    if is_pairwise(estimator) and check != "check_param_validation":
+        pytest.skip("these checks pass data that are no affinity")
+    getattr(estimator_checks, check)(name, clone(estimator))
+
+
+@every_model
+def test_attributes(name):
+    model = fresh(name)
+    X = data_for(model)
+    W = model.fit_transform(X)
+    assert W.shape == (40, model.n_components_) and model.n_features_in_ == X.shape[1]
+    assert model.components_.shape == (model.n_components_, X.shape[1])
+    assert np.isfinite(W).all() and np.isfinite(model.components_).all()
+    assert isinstance(model.n_iter_, int) and isinstance(model.converged_, bool)
+    assert np.isfinite(model.reconstruction_err_) and model.reconstruction_err_ >= 0
+    assert len({len(column) for column in model.history_.values()}) == 1
+    assert len(model.get_feature_names_out()) == model.n_components_
+    if hasattr(model, "inverse_transform"):
+        back = model.inverse_transform(W)
+        assert back.shape == X.shape
+        assert relative(back, X) < 0.6 or getattr(model, "_zero_one", False)
+
+
+@every_model
+def test_fit_transform_is_transform(name):
+    model = fresh(name)
+    X = data_for(model)
+    W = model.fit_transform(X)
+    assert relative(model.transform(X), W) < 1e-6
+    if not is_pairwise(model):  # a row's answer does not depend on its company
+        assert relative(model.transform(X[3:7]), W[3:7]) < 1e-6
+
+
+@every_model
+def test_same_seed_same_bits(name):
+    model = fresh(name)
+    X = data_for(model)
+    assert np.array_equal(model.fit_transform(X), clone(model).fit_transform(X))
+
+
+@every_model
+def test_files_and_pickles(name, tmp_path):
+    model = fresh(name)
+    X = data_for(model)
+    model.fit(X).save(tmp_path / "model.nmf")
+    for again in (nonneg.load(tmp_path / "model.nmf"), pickle.loads(pickle.dumps(model))):
+        assert np.array_equal(again.transform(X), model.transform(X))
+        assert vars(again).keys() == vars(model).keys()
+    with pytest.raises(NotFittedError):
+        clone(model).transform(X)
+
+
+@every_model
+def test_all_kinds_of_data_agree(name, tmp_path):
+    model = fresh(name)
+    X = data_for(model)
+    X *= np.greater(X, np.quantile(X, 0.3))
+    expected = model.fit_transform(X)
+    np.save(tmp_path / "X.npy", X)
+    names = [f"f{j}" for j in range(X.shape[1])]
+    kinds = [
+        np.asfortranarray(X),
+        X[::-1][::-1],
+        X.astype(">f8"),
+        sp.csr_array(X),
+        sp.csc_matrix(X),
+        X.tolist(),
+    ]
+    kinds += [pd.DataFrame(X, columns=names), str(tmp_path / "X.npy")]
+    for kind in kinds:
+        found = clone(model).fit_transform(kind)
+        assert relative(found, expected) < 1e-6, type(kind)
+
+
+@every_model
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_small_floats(name, dtype):
+    model = fresh(name)
+    X = (
+        np.round(20 * data_for(model)).clip(0, 255)
+        if not getattr(model, "_zero_one", False)
+        else data_for(model)
+    )
+    W = model.fit_transform(X.astype(dtype))
+    assert W.dtype in (np.float32, np.int64, bool) and np.isfinite(W).all()
+    assert np.isfinite(model.score(X.astype(dtype)))
+
+
+EXTREMES = {
+    "one row": lambda X: X[:1],
+    "one column": lambda X: X[:, :1],
+    "one cell": lambda X: X[:1, :1],
+    "fewer rows than components": lambda X: X[:2],
+    "constant": lambda X: np.ones_like(X),
+    "all zero": lambda X: np.zeros_like(X),
+    "zero rows and columns": lambda X: (
+        np.where(np.arange(len(X))[:, None] % 3 == 0, 0, X) * (np.arange(X.shape[1]) != 1)
+    ),
+    "huge": lambda X: X * 1e300,
+    "tiny": lambda X: X * 1e-300,
+    "one huge cell": lambda X: X + 1e12 * (np.arange(X.size).reshape(X.shape) == 0),
+    "the same row": lambda X: np.repeat(X[:1], len(X), axis=0),
+}
+
+
+@every_model
+@pytest.mark.parametrize("extreme", EXTREMES)
+@pytest.mark.filterwarnings("ignore")
+def test_never_a_silent_non_finite_result(name, extreme):
+    model = fresh(name)
+    X = data_for(model)
+    X = EXTREMES[extreme](X) if not is_pairwise(model) else _symmetric(EXTREMES[extreme](X))
+    if getattr(model, "_zero_one", False):
+        X = (X > 0).astype(float)
+    try:
+        W = model.fit_transform(X)
+    except (ValueError, TypeError) as refusal:
+        assert len(str(refusal)) > 20 and "_" not in str(refusal).split(" ")[0].strip("_"), refusal
+        return
+    assert np.isfinite(W).all() and np.isfinite(model.components_).all()
+    assert not np.isnan(model.score(X))  # infinite where the squares are
+
+
+def _symmetric(A):
+    side = min(A.shape)
+    square = A[:side, :side] / 2
+    return square + square.T
+
+
+@every_model
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1j, "text"])
+def test_refusals_name_the_cell(name, bad):
+    model = fresh(name)
+    X = data_for(model).astype(type(bad) if not isinstance(bad, float) else float)
+    X = X.astype(object) if isinstance(bad, str) else X
+    X[2, 1] = bad
+    with pytest.raises((ValueError, TypeError), match=r"NaN|nan|inf|complex|real|number|float"):
+        model.fit(X)
+
+
+@every_model
+def test_negative_cells(name):
+    model = fresh(name)
+    X = data_for(model)
+    X[2, 1] = X[1, 2] = -0.5
+    if model._any_sign:
+        model.fit(X)
+    else:
+        with pytest.raises(ValueError, match="negative"):
+            model.fit(X)
+
+
+@every_iterative_model
+def test_accepted_losses_fall(name):
+    model = fresh(name, max_iter=60, tol=0)
+    loss = model.fit(data_for(model)).history_["loss"]
+    assert len(loss) > 1 and (np.diff(loss) <= 1e-9 * np.abs(loss[:-1])).all()
+    assert set(model.history_) >= {"iteration", "loss", "kkt", "change", "seconds"}
+
+
+@every_iterative_model
+def test_restarts_keep_the_best(name):
+    model = fresh(name, n_init=3, max_iter=30)
+    model.fit(data_for(model))
+    assert model.restart_losses_.shape == (3,)
+    loss = 0.5 * model.reconstruction_err_**2
+    assert loss == pytest.approx(model.restart_losses_.min(), rel=1e-6, abs=1e-12)
+
+
+@every_iterative_model
+def test_a_stopped_fit_goes_on_bitwise(name, tmp_path):
+    X = data_for(fresh(name))
+    whole = fresh(name, max_iter=12, tol=0).fit(X)
+    fresh(name, max_iter=5, tol=0, checkpoint=tmp_path).fit(X)
+    resumed = fresh(name, max_iter=12, tol=0, checkpoint=tmp_path).fit(X)
+    assert np.array_equal(resumed.components_, whole.components_)
+    assert np.array_equal(resumed.history_["loss"], whole.history_["loss"])
+    assert resumed.n_iter_ == whole.n_iter_
+
+
+@every_iterative_model
+def test_says_when_it_ends_early(name):
+    model = fresh(name, max_iter=1, tol=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(data_for(model))
+    said = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
+    assert not model.converged_ and (len(said) == 1 or model.n_iter_ < 1)
+    assert all(w.filename == __file__ for w in said)
