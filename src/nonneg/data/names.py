@@ -1,0 +1,54 @@
+"""Names of columns: where data have them, what must agree with them, and how messages use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any
+
+__all__ = ["check_names", "column_names", "shown_column"]
+
+
+def column_names(data: Any) -> list[str] | None:
+    """Names of the columns of a DataFrame; None for other data, and where a name is no string."""
+    if type(data).__module__.split(".")[0] not in ("pandas", "polars") or not hasattr(data, "columns"):
+        return None
+    names = list(data.columns)
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def check_names(argument: str, data: Any, names: Sequence[str] | None) -> None:
+    """Raise where ``data`` has names of columns that are not ``names``, those of X, in the same order.
+
+    Data without names, and data beside an X without names, are taken by position.
+
+    Raises
+    ------
+    ValueError
+        That names the argument and the first difference.
+    """
+    found = column_names(data)
+    if found is None or names is None or list(names) == found:
+        return
+    wanted = [str(name) for name in names]
+    place, (own, others) = next(
+        (j, pair) for j, pair in enumerate(zip_longest(found, wanted)) if pair[0] != pair[1]
+    )
+    remedy = (
+        f"reorder them with {argument}[X.columns]"
+        if sorted(found) == sorted(wanted)
+        else f"give {argument} the columns of X, or pass {argument}.to_numpy() if positions are meant"
+    )
+    raise ValueError(
+        f"{argument} has other feature names than X: column {place} is {_quoted(own)} in {argument} and "
+        f"{_quoted(others)} in X; {remedy}"
+    )
+
+
+def shown_column(position: tuple[int, int], names: Sequence[str] | None) -> str:
+    """A cell's (row, column) as messages show it, with the name of the column where it has one."""
+    return f"{position}" if names is None else f"{position} in column {names[position[1]]!r}"
+
+
+def _quoted(name: str | None) -> str:
+    return "missing" if name is None else repr(name)
