@@ -35,11 +35,18 @@ def _csr_dot(data, indices, indptr, Ht, P):
         row = P[i]
         for k in range(K):
             row[k] = 0
-        for p in range(indptr[i], indptr[i + 1]):
-            h = Ht[indices[p]]
-            x = data[p]
+        p, end = indptr[i], indptr[i + 1]
+        while p + 4 <= end:  # four cells a turn: a quarter of the stores that the next turn waits for
+            a, b, c, d = Ht[indices[p]], Ht[indices[p + 1]], Ht[indices[p + 2]], Ht[indices[p + 3]]
+            x, y, z, u = data[p], data[p + 1], data[p + 2], data[p + 3]
+            for k in range(K):
+                row[k] += (x * a[k] + y * b[k]) + (z * c[k] + u * d[k])
+            p += 4
+        while p < end:
+            h, x = Ht[indices[p]], data[p]
             for k in range(K):
                 row[k] += x * h[k]
+            p += 1
 
 
 @kernel

@@ -37,9 +37,10 @@ def data_product(block: Block, fixed: Fixed) -> np.ndarray:
     X = block.X
     if not block.is_sparse:
         return X @ fixed.columns
+    from ..kernels.jit import aligned
     from ..kernels.sampled import csr_dot
 
-    P = np.empty((X.shape[0], fixed.padded.shape[1]), X.dtype)
+    P = aligned((X.shape[0], fixed.padded.shape[1]), X.dtype)
     csr_dot(X.data, X.indices, X.indptr, fixed.padded, P)
     return np.ascontiguousarray(P[:, : len(fixed.rows)])
 
@@ -53,10 +54,11 @@ def gram_stats(block: Block, W: np.ndarray) -> GramStats:
     )  # a tenth of the time of .sum
     if not block.is_sparse:
         return GramStats(weighted.T @ W, weighted.T @ X, sums)
+    from ..kernels.jit import aligned
     from ..kernels.sampled import csr_add_outer
 
     wide = padded(weighted)
-    Bt = np.zeros((X.shape[1], wide.shape[1]), W.dtype)
+    Bt = aligned((X.shape[1], wide.shape[1]), W.dtype)
     csr_add_outer(X.data, X.indices, X.indptr, wide, Bt)
     return GramStats(weighted.T @ W, Bt[:, : W.shape[1]].T, sums)
 

@@ -7,7 +7,8 @@ import numpy as np
 __all__ = ["MAX_SWEEPS", "nonnegative_rows", "unconstrained_rows"]
 
 MAX_SWEEPS = 2000
-WARM_SWEEPS = 16
+WARM_SWEEPS = 24
+ROUNDINGS = 16  # eps: a row whose residual is that small is as good as exact
 FEW = 16  # components: pivoting alone is as fast, and one kernel less to compile
 SHORT = 4096  # rows: with few components not worth an inexact answer either
 
@@ -15,7 +16,7 @@ SHORT = 4096  # rows: with few components not worth an inexact answer either
 def nonnegative_rows(
     G: np.ndarray, P: np.ndarray, low: float, high: float, tol: float, sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:
-    """The answer for every row: block principal pivoting (exact), for many components after a few sweeps.
+    """The answer for every row: block principal pivoting, for many components where sweeps leave more than rounding.
 
     Parameters
     ----------
@@ -36,11 +37,22 @@ def nonnegative_rows(
     V = np.clip(unconstrained_rows(G, P), low, high)
     few = len(G) <= FEW
     exact = low == 0 and high == np.inf and (sweeps == MAX_SWEEPS or (few and len(V) <= SHORT))
-    if not (exact and few):
-        residual = np.empty(len(V), V.dtype)
-        hals.solve_rows(V, G, P, low, high, WARM_SWEEPS if exact else sweeps, tol, residual)
-    if exact:
+    if exact and few:
         bpp.solve(G, P, V)
+        return V
+    residual = np.empty(len(V), V.dtype)
+    if not exact:
+        hals.solve_rows(V, G, P, low, high, sweeps, tol, residual)
+        return V
+    rounding = ROUNDINGS * float(np.finfo(V.dtype).eps)
+    hals.solve_rows(V, G, P, low, high, WARM_SWEEPS, rounding, residual)
+    rest = np.flatnonzero(~(residual <= rounding))
+    if len(rest) == len(V):
+        bpp.solve(G, P, V)
+    elif len(rest):
+        last = V[rest]
+        bpp.solve(G, P[rest], last)
+        V[rest] = last
     return V
 
 
