@@ -27,19 +27,22 @@ MASKED_SWEEPS = 500  # each row has its own Gram matrix: sweeps are cheap beside
 
 
 def solve_rows(
-    problem: Problem, H: np.ndarray, tol: float, pool: Workers, sweeps: int = MAX_SWEEPS
+    problem: Problem, H: np.ndarray | Fixed, tol: float, pool: Workers, sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:
     """Argmin over W ≥ 0 of the loss for fixed H, or a few ``sweeps`` towards it.
+
+    ``H`` may be a `Fixed` that knows more: the columns of a sparse tensor where it stores anything, and the Gram matrix
+    and the sums of all of them.
 
     Returns
     -------
     W : ndarray of shape (n, k)
     """
-    fixed, pull = Fixed(rows=H), problem.row_pull
+    fixed, pull = H if isinstance(H, Fixed) else Fixed(rows=H), problem.row_pull
     fixed.columns, fixed.sums  # noqa: B018 - made once, before the threads ask for them
     if problem.loss.beta == 2:
         fixed.gram  # noqa: B018
-    W = np.empty((problem.source.shape[0], H.shape[0]), H.dtype)
+    W = np.empty((problem.source.shape[0], len(fixed.rows)), fixed.rows.dtype)
 
     def work(cut: tuple[int, int]) -> None:
         block = problem.source.block(*cut)
