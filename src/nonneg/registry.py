@@ -12,4 +12,5 @@ MODELS = {
     "NMF": "nonneg.models.nmf",
     "DDNMF": "nonneg.deep",
     "Autoencoder": "nonneg.deep",
+    "SemiNMF": "nonneg.models.semi",
 }

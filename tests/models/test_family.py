@@ -21,7 +21,10 @@ import nonneg
 from family_cases import FAMILY, data_for, every_iterative_model, every_model, fresh, is_pairwise
 from nonneg.exceptions import ConvergenceWarning
 
-pytestmark = pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:SemiNMF only attains:UserWarning"),  # where no cell is negative
+]
 
 
 def relative(found, expected):

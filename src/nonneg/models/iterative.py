@@ -19,7 +19,7 @@ from ..solvers.step import Record
 from .base import Factorization
 from .callbacks import CallbackSupportMixin, iteration_callback, with_log
 from .inputs import arrays_of, draw_seed, plain
-from .units import exponent_of, loss_times, power_of
+from .units import exponent_of, loss_times, power_of, times
 
 __all__ = ["IterativeFactorization"]
 
@@ -60,6 +60,27 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
         source.scale = 2.0**-exponent
         return source.summary()
 
+    def _start_value(
+        self,
+        name: str,
+        value: Any,
+        shape: tuple[int, int],
+        source: Source,
+        *,
+        power: int = 0,
+        any_sign: bool = False,
+    ) -> np.ndarray | None:
+        """A start value of the user, times 2^power, as floats of the fit; None where there is none."""
+        if value is None:
+            return None
+        array = np.asarray(value)
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+        number = array.dtype.kind in "fiub" and bool(np.isfinite(array).all())
+        if not number or (not any_sign and bool((array < 0).any())):
+            raise ValueError(f"{name} must be finite{'' if any_sign else ' and non-negative'}")
+        return np.ascontiguousarray(times(array.astype(np.float64), power, source.float_dtype))
+
     def _search(
         self,
         source: Source,
@@ -98,7 +119,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
             seed = draw_seed(self.random_state)
             rng = np.random.default_rng(seed + attempt)
             outcome = descend(
-                lambda rng=rng, first=attempt == 0: start(rng, first),
+                lambda rng=rng, first=attempt == 0: start(rng, first),  # type: ignore[misc]
                 step,
                 max_iter=int(self.max_iter),
                 tol=float(self.tol),

@@ -1,0 +1,228 @@
+"""Semi-NMF: X ≈ W H with W ≥ 0 and H of any sign."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..data import Source, Summary
+from ..data.products import Products
+from ..data.threads import workers
+from ..init.nndsvd import randomized_svd
+from ..solvers.halfspace import nonnegative_basis
+from ..solvers.iterate import Arrays
+from ..solvers.kkt import balance, column_squares, residual_of
+from ..solvers.least_squares import nonnegative_rows
+from ..solvers.quadratic import Sweep
+from ..solvers.step import Record, relative_change
+from .callbacks import with_callbacks
+from .iterative import IterativeFactorization
+from .parameters import ITERATION_PARAMETERS
+from .units import loss_times, power_of, times
+
+__all__ = ["SemiNMF"]
+
+SWEEPS = 8  # of W per pair of products with X
+
+
+class SemiNMF(IterativeFactorization):
+    r"""Semi-NMF: non-negative amounts of parts of any sign.
+
+    .. math:: \min_{W \ge 0,\; H} \tfrac12 \sum_i s_i \lVert x_i - w_i H \rVert^2
+
+    X (n, m) may have any sign; s are the row weights (1). In turn, H is solved for exactly and rows of W move by
+    coordinate descent (HALS). The start is an SVD: if the rows of the rank-k SVD lie in a half-space, a change of
+    basis makes W non-negative, and no better factorization of rank k exists; if not, the SVD of rank k − 1 and one
+    component more always give a non-negative W, and the fit goes on from there.
+
+    Parameters
+    ----------
+    n_components : int, default 10
+        k.
+    n_init : int, default 1
+        Starts, of which the best is kept; those after the first turn the SVD's basis at random.
+    max_iter : int, default 500
+    tol : float, default 1e-4
+        The fit ends when the KKT residual of W, relative and without units, is at most this.
+    max_time : float or None, default None
+        Seconds.
+    checkpoint : path or None, default None
+        A folder from which the same fit goes on where it stopped.
+    random_state : int, RandomState, Generator or None, default None
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features_in_)
+        H, of any sign.
+    svd_error_ : float
+        ‖X − X_k‖ of the truncated SVD (a randomized one), with the row weights: no W H is nearer to X.
+    attains_svd_ : bool
+        Whether the fit is the SVD in another basis: its residual is ``svd_error_``, and W ≥ 0 was no restriction.
+    n_components_, n_iter_ : int
+    converged_ : bool
+    kkt_residual_ : float
+    reconstruction_err_ : float
+        √(2 · loss) at the last iteration.
+    restart_losses_ : ndarray of shape (n_init,)
+    history_ : dict of ndarray
+        ``iteration, loss, kkt, change, seconds``.
+
+    Warns
+    -----
+    UserWarning
+        When ``attains_svd_``: the parts are then one of infinitely many bases, and say no more than the SVD does.
+
+    Notes
+    -----
+    The residual always lies between those of the SVDs of rank k and k − 1: W ≥ 0 costs at most one component. For
+    non-negative X the first singular vector is non-negative, so that the bound is nearly always attained: take `NMF`
+    or `ConvexNMF` for parts of such data. Semi-NMF restricts anything only where rows point in all directions
+    (centred data). k directions that span a plane, say, need no more than 3 components: there is not one component
+    for each cluster of rows.
+
+    References
+    ----------
+    Ding, Li, Jordan (2010), *Convex and semi-nonnegative matrix factorizations*, IEEE TPAMI 32, section 2 (the problem,
+    and H for given W). Gillis, Kumar (2015), *Exact and heuristic algorithms for semi-nonnegative matrix
+    factorization*, SIAM J. Matrix Anal. Appl. 36 (when the SVD's bound is attained; the start).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nonneg import SemiNMF
+    >>> X = np.random.default_rng(0).standard_normal((80, 12))
+    >>> model = SemiNMF(4, tol=1e-3, random_state=0)
+    >>> W = model.fit_transform(X)
+    >>> bool((W >= 0).all()), model.attains_svd_
+    (True, False)
+    >>> bool(model.svd_error_ < np.linalg.norm(X - W @ model.components_))
+    True
+    """
+
+    _any_sign = True
+    _takes_weights = False
+    _parameter_constraints = ITERATION_PARAMETERS
+
+    def __init__(
+        self, n_components: int = 10, *, n_init: int = 1, max_iter: int = 500, tol: float = 1e-4,
+        max_time: float | None = None, checkpoint: Any = None, random_state: Any = None, verbose: int = 0,
+    ) -> None:  # fmt: skip
+        self.n_components = n_components
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def _fit_source(
+        self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        summary = self._in_range(source, summary)
+        k, (n, m), power = int(self.n_components), source.shape, power_of(source)
+        W0 = self._start_value("W_init", W_init, (n, k), source)
+        H0 = self._start_value("H_init", H_init, (k, m), source, power=power, any_sign=True)
+        self.attains_svd_ = False
+        with workers(len(source.bounds())) as pool:
+            products = Products(source, pool)
+
+            def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
+                W, bound, self.attains_svd_ = _start(products, summary, k, rng, first)
+                self.svd_error_ = loss_times(bound, -power)
+                if H0 is not None and W0 is None:
+                    return {
+                        "W": nonnegative_rows(H0 @ H0.T, products.right(H0.T), 0.0, np.inf, 1e-10),
+                        "H": H0,
+                    }
+                W = W if W0 is None else W0
+                return {"W": W, "H": _parts(products, W) if H0 is None else H0}
+
+            best = self._search(
+                source,
+                start,
+                lambda state: _step(products, summary, state),
+                given=(W0, H0),
+                fitted=lambda arrays: {"components_": times(arrays["H"], -power), "n_components_": k},
+            )
+        if self.attains_svd_:
+            warnings.warn(
+                f"SemiNMF only attains the bound of the SVD of rank {k}: W >= 0 is no restriction for these data, "
+                "and the parts are one of many bases of what the SVD finds; take NMF or ConvexNMF for parts of "
+                "their own",
+                UserWarning,
+                stacklevel=5,
+            )
+        self.components_ = times(best.arrays["H"], -power)
+        self.n_components_ = k
+        return self._rows(source)
+
+    def _rows(self, source: Source) -> np.ndarray:
+        H = times(self.components_, power_of(source), source.float_dtype)
+        with workers(len(source.bounds())) as pool:
+            P = Products(source, pool).right(H.T)
+            return nonnegative_rows(H @ H.T, P, 0.0, np.inf, 1e-10)
+
+    def _transform_source(self, source: Source) -> np.ndarray:
+        self._in_range(source, source.summary())
+        return self._rows(source)
+
+
+def _weighted(W: np.ndarray, products: Products) -> np.ndarray:
+    s = products.source.row_weights
+    return W if s is None else (W * s[:, None]).astype(W.dtype, copy=False)
+
+
+def _parts(products: Products, W: np.ndarray) -> np.ndarray:
+    """H = (Wᵀ S W)⁺ Wᵀ S X."""
+    SW = _weighted(W, products)
+    A = (SW.T @ W).astype(np.float64)
+    inverse = np.linalg.pinv(A, rcond=len(A) * float(np.finfo(W.dtype).eps), hermitian=True)
+    return (inverse @ products.left(SW).T).astype(W.dtype)
+
+
+def _start(
+    products: Products, summary: Summary, k: int, rng: np.random.Generator, first: bool
+) -> tuple[np.ndarray, float, bool]:
+    """A non-negative W from the SVD, the SVD's residual, and whether W attains it."""
+    source = products.source
+    U, sigma, V = randomized_svd(source, summary, k, rng)
+    bound = float(np.sqrt(max(summary.squares - float(sigma.astype(np.float64) @ sigma), 0.0)))
+    rank = int(np.count_nonzero(sigma))
+    signs = np.where(np.einsum("ij,ij->j", U, np.abs(U)) < 0, -1, 1)
+    A = products.right((V * signs)[:, : max(rank, 1)])
+    counted = None if source.row_weights is None else source.row_weights > 0
+    basis = nonnegative_basis(A, counted)
+    if basis is not None:
+        A = A @ basis
+    elif k > 1:  # (A + x 1ᵀ) Vᵀ − x (V 1)ᵀ is the SVD of rank k − 1 for every x
+        A = A[:, : k - 1]
+        if not first:
+            A = A @ np.linalg.qr(rng.standard_normal((A.shape[1], A.shape[1])))[0]
+        x = np.maximum(-A.min(axis=1, keepdims=True), 0)
+        A = np.hstack([A + x, x])
+    W = np.maximum(A, 0).astype(source.float_dtype)
+    return np.pad(W, ((0, 0), (0, k - W.shape[1]))), bound, basis is not None or rank < k
+
+
+def _step(products: Products, summary: Summary, state: Arrays) -> Record:
+    """Sweeps over W, then the best H; the record is of what was there before."""
+    W, H, s = state["W"], state["H"], products.source.row_weights
+    P, G = products.right(H.T), H @ H.T
+    SW = _weighted(W, products)
+    cross = np.einsum("ij,ij->", P, SW, dtype=np.float64)
+    loss = 0.5 * (summary.squares - 2 * cross + np.einsum("ij,ij->", SW.T @ W, G, dtype=np.float64))
+    positive = np.maximum(P, 0) + W @ np.maximum(-G, 0)
+    negative = np.maximum(-P, 0) + W @ np.maximum(G, 0)
+    unit = np.sqrt(summary.squares / summary.total_weight) or 1.0
+    d = balance(column_squares(W, s), H, unit)
+    residual = residual_of(W, positive, negative, d, unit**-2, row_weights=s)
+    new = W.copy()
+    Sweep(SWEEPS).rows(new, G, P, 0.0, np.inf)
+    change = relative_change(float(np.linalg.norm(new - W)), float(np.linalg.norm(W)))
+    state["W"], state["H"] = new, _parts(products, new)
+    return Record(max(float(loss), 0.0), residual.relative, change)
