@@ -253,6 +253,7 @@ USAGE = [
     (["fit", "X.npy", "--out", "m", "--n-components", "0"], "--n-components"),
     (["fit", "X.npy", "--out", "m", "--model", "pca"], "--model"),
     (["fit", "X.npy", "--out", "m", "--loss", "hinge"], "--loss"),
+    (["fit", "X.npy", "--out", "m", "--loss", "frobenuis"], "Did you mean 'frobenius'?"),
     (["fit", "X.npy", "--out", "m", "--set", "tol"], "--set"),
     (["fit", "X.npy", "--out", "m", "--set", "tolerance=1"], "--set"),
     (["fit", "X.npy", "--out", "m", "--set", "tol=-1"], "--set tol"),
@@ -337,6 +338,28 @@ def test_data_errors(capsys, matrix, tmp_path, damage):
     assert file.name in err
     assert one_line(err)
     assert not (tmp_path / "m").exists()
+
+
+def test_an_unknown_suffix_and_a_damaged_file_say_what_to_do(capsys, matrix, tmp_path):
+    for name, advice in (
+        ("X.xls", "known: .csv .mtx .npy .npz .tsv"),
+        ("X.npz", "write it again with numpy.savez"),
+    ):
+        file = tmp_path / name
+        file.write_bytes(b"PK\x03\x04nothing")
+        code, _, err = run(capsys, "fit", file, "--out", tmp_path / "m")
+        assert (
+            code == 3 and advice in err and err.count(str(file)) == err.count("DATA") == 1 and one_line(err)
+        )
+
+
+def test_help_says_what_becomes_of_missing_cells():
+    from nonneg.cli.fit import fit_model
+    from nonneg.models.parameters import MATRIX_PARAMETERS
+
+    text = parameter_help(fit_model, "missing")
+    (rule,) = MATRIX_PARAMETERS["missing"]
+    assert all(f"{word}" in text for word in rule.options) and "error (the default)" in text
 
 
 def test_missing_data_set(capsys, monkeypatch, tmp_path):

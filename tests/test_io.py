@@ -77,6 +77,19 @@ def test_names_missing_cells_and_everything_public(tmp_path):
     assert np.array_equal(there_and_back(model, tmp_path).transform(problem.X), model.transform(problem.X))
 
 
+def test_a_path_that_cannot_be_written_is_said_before_the_disk_is_touched(tmp_path, monkeypatch):
+    model = fitted(X, max_iter=5)
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*absent; make it first"):
+        model.save(tmp_path / "absent" / "m.nmf")
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", "", tmp_path):
+        with pytest.raises(
+            IsADirectoryError, match=r"is a folder; give the name of a file, .*model.nmf for instance"
+        ):
+            model.save(folder)
+    assert not list(tmp_path.iterdir())
+
+
 def test_extreme_numbers_survive(tmp_path):
     model = fitted(X * 2.0**300, max_iter=5, tol=1e-300, max_time=1e9)
     again = there_and_back(model, tmp_path)

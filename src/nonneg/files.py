@@ -51,9 +51,17 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     Raises
     ------
     OSError
-        When the folder is missing or not writable, or the disk is full; ``path`` is unchanged.
+        When the path is a folder, its folder is missing or not writable, or the disk is full; ``path`` is unchanged.
     """
     target = Path(path)
+    if target.is_dir():
+        example = target / "model.nmf"
+        raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file, {example} for instance")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{str(path)!r} cannot be written: there is no folder {target.parent}; make it first, or give another "
+            "path"
+        )
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
         with os.fdopen(handle, mode, encoding="utf-8" if "b" not in mode else None) as file:

@@ -52,7 +52,7 @@ def test_kinds_that_are_refused(data, error, message):
 
 def test_files_that_are_refused(tmp_path):
     (tmp_path / "data.xyz").write_text("1 2 3")
-    with pytest.raises(TypeError, match=r"data.xyz.*known: .*.npy"):
+    with pytest.raises(ValueError, match=r"data.xyz.*known: .*.npy"):
         as_source(tmp_path / "data.xyz")
     np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
     with pytest.raises(ValueError, match=r"two.npz: cannot be read as .npz .expected one array"):
@@ -60,6 +60,27 @@ def test_files_that_are_refused(tmp_path):
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY\x01\x00 and then nothing")
     with pytest.raises(ValueError, match=r"broken.npy"):
         as_source(tmp_path / "broken.npy")
+    np.save(tmp_path / "whole.npy", np.ones((9, 9)))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "whole.npy").read_bytes()[:300])
+    np.save(tmp_path / "objects.npy", np.array([[1, "a"]], object))
+    (tmp_path / "text.npy").write_text("1 2 3")
+    for name in ("cut.npy", "objects.npy", "text.npy"):
+        with pytest.raises(
+            ValueError, match=rf"{name}: cannot be read as .npy .*write it again with numpy.save\("
+        ):
+            as_source(tmp_path / name)
+    sp.save_npz(tmp_path / "sparse.npz", sp.csr_array(GOOD))
+    for name, spot in (("two.npz", 120), ("sparse.npz", 500)):
+        whole = bytearray((tmp_path / name).read_bytes())
+        for damaged in (whole[:spot], whole[:spot] + bytes([whole[spot] ^ 255]) + whole[spot + 1 :]):
+            (tmp_path / "damaged.npz").write_bytes(damaged)
+            with pytest.raises(
+                ValueError, match=r"damaged.npz: cannot be read .*write it again with numpy.savez"
+            ):
+                as_source(tmp_path / "damaged.npz")
+    (tmp_path / "folder.npy").mkdir()
+    with pytest.raises(ValueError, match=r"folder.npy is a folder"):
+        as_source(tmp_path / "folder.npy")
     for name in ("broken.npz", "broken.mtx", "empty.csv"):
         (tmp_path / name).write_bytes(b"")
         with pytest.raises(ValueError, match=name):

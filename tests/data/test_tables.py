@@ -82,6 +82,12 @@ def test_names(tmp_path, text, names):
         ("a,b,c\n1,2,3,4\n5,6,7\n", "line 3 has 3 cells, the lines before it 4"),
         ("1,2,3\n4,5,6,7\n8,9,10,11\n", "the second line has 4 cells, the first 3"),
         ("sample,b\ns1,2\ns2,4\n", "column 'sample' holds text, 's1' in row 0.*empty name"),
+        ("a,b\n1,2\n3,?\n", "column 'b' holds text, '\\?' in row 1 .*leave the cell empty or write NA"),
+        ("1,?,3\n4,5,6\n", "column '1' holds text, '\\?' in row 0 "),  # no names
+        ("-\n5\n6\n", "column '0' holds text, '-' in row 0 "),
+        ('a,b\n1,"1,234"\n', "column 'b' holds text, '1,234' in row 0 .*without thousands separators"),
+        ("a,b\n1 234.5,7\n", "column 'a' holds text, '1 234.5' in row 0 .*without thousands separators"),
+        ('"1,234",2\n3,4\n', "column '0' holds text, '1,234' in row 0 "),  # no names
         ("a;b\n1;2\n", "columns look separated by ';'"),
         ("0,1;0,2\n0,3;0,4\n", "columns look separated by ';'"),
         ("", "table.csv: .*empty"),

@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,7 +35,9 @@ def fit_model(
     profile: str | None = None,
     hidden: Annotated[Sequence[int], Many] | None = None,
     epochs: int | None = None,
-    set_: Annotated[Sequence[str], Parameter(name="--set", consume_multiple=True, negative=())] = (),
+    set_: Annotated[
+        Sequence[str], Parameter(name="--set", consume_multiple=True, negative=(), show_default=False)
+    ] = (),
     checkpoint: Path | None = None,
     threads: int | None = None,
     strict: Annotated[bool, Flag] = False,
@@ -56,13 +57,16 @@ def fit_model(
     n_components:
         Number of parts.
     seed:
-        Of everything random.
+        Seed of everything random.
     max_iter:
-        nmf: most iterations.
+        nmf: iterations after which the fit stops in any case; default 500.
     loss:
-        nmf: frobenius, kl, itakura-saito or a number, the beta of the divergence.
+        nmf: frobenius (the default), kl for counts, itakura-saito for power spectra, or a number, the beta of the
+        divergence.
     missing:
-        nmf: ignore leaves NaN cells out; unstored also what a sparse file does not store.
+        nmf: what is done about missing cells. error (the default): NaN cells, and empty ones in a table, are an
+        error. ignore: they are left out of the fit. unstored: so are all cells that a sparse .npz or .mtx file does not
+        store, which else are zeros.
     profile:
         ddnmf: the set of parameters: paper (the default), demo, fast or best.
     hidden:
@@ -70,11 +74,11 @@ def fit_model(
     epochs:
         ddnmf: passes over the data; default 300.
     set_:
-        Further parameters of the model, as NAME=VALUE.
+        Further parameters of the model, as NAME=VALUE, for instance tol=1e-5 penalty_H=0.001.
     checkpoint:
         Folder that an interrupted fit goes on from; default OUT.checkpoint, which is removed at the end.
     threads:
-        Threads of torch and of the linear algebra.
+        Threads of torch and of the linear algebra; default: as many as these choose themselves.
     strict:
         Exit with 4 when the fit has not converged (the model is saved all the same).
     json_:
@@ -165,19 +169,19 @@ def _read(data: str, missing: str) -> Any:
     if not path.is_file():
         text = f"DATA: there is no file {data}; give a file, or dataset:digits, dataset:mnist, dataset:fashion-mnist."
         raise CommandError(EXIT_DATA, "data", text)
-    if path.suffix == ".npz" and not zipfile.is_zipfile(path):
-        raise CommandError(EXIT_DATA, "data", f"DATA: {path} is no whole .npz file; check or replace it.")
     try:
-        X = open_path(path)
+        X = open_path(path, "DATA")
         as_source(X, missing=missing)
         return X
     except MissingExtraError:
         raise
     except ImportError as error:
         raise MissingExtraError(error.name or "a reader", "data", f"reading {path.suffix} files") from error
-    except (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        text = f"DATA: {path} cannot be read as a matrix of numbers ({error}); check or replace the file."
-        raise CommandError(EXIT_DATA, "data", text) from error
+    except (ValueError, TypeError, OSError) as error:
+        text = str(error).removeprefix("DATA: ")
+        if str(path) not in text:
+            text = f"{path}: {text}"
+        raise CommandError(EXIT_DATA, "data", f"DATA: {text}") from error
 
 
 def _fit(estimator: Any, X: Any, data: str, *, as_epochs: bool) -> None:

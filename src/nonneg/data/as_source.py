@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from .array import ArraySource, SparseSource
 from .given_weights import cell_weights, row_weights
 from .mapped import MappedSource
+from .names import column_names, shown_column
 from .paths import open_path
 from .source import Source
 
@@ -102,7 +103,9 @@ def _from_data(X: Any, name: str) -> Source:
             f"{name}: expected a 2-D array (n_samples, n_features), got {array.ndim}-D of shape {array.shape}. "
             f"Reshape your data {advice}."
         )
-    return ArraySource(array)
+    source = ArraySource(array)
+    source.names = column_names(X)
+    return source
 
 
 def _as_array(X: Any, name: str) -> np.ndarray:
@@ -167,7 +170,7 @@ def check_cells(
         ``whom`` names the method in the message.
     """
     counts = {"nan": 0, "inf": 0, "neg": 0}
-    first: dict[str, tuple[int, int]] = {}
+    first: dict[str, str] = {}
     for block in source.blocks():
         values = block.X.data if block.is_sparse else block.X
         with np.errstate(invalid="ignore"):
@@ -177,7 +180,8 @@ def check_cells(
                 continue
             counts[kind] += int(found.sum())
             if kind not in first:
-                first[kind] = _position(block, np.flatnonzero(found.ravel())[0])
+                place = _position(block, np.flatnonzero(found.ravel())[0])
+                first[kind] = shown_column(place, source.names)
     if counts["nan"]:
         raise ValueError(
             f"Input {name} contains NaN: {counts['nan']} cell(s), the first at {first['nan']}. "

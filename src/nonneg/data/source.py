@@ -71,6 +71,7 @@ class Source(ABC):
     scale: float = 1.0
     nan_is_missing: bool = False
     floor: float = 0.0  # smaller cells are handed out as 0
+    names: list[str] | None = None  # of the columns, for messages
 
     @property
     def float_dtype(self) -> np.dtype:

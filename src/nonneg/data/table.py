@@ -7,6 +7,7 @@ and whether the first column holds names of rows. Lines of unequal length are re
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,8 @@ MISSING = (
     "null",
     "None",
 )  # numbers that are missing, for pandas too
+MARKS = ("?", "-", "--", ".", "..", "*")  # what else is written for them: neither names nor numbers
+GROUPED = re.compile(r"[+-]?\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d+)?")  # 1,234,567.8
 UNNAMED = (
     "",
     "Unnamed: 0",
@@ -112,7 +115,7 @@ def _shape(path: Path, separator: str) -> tuple[list[str], list[list[str]]]:
 
 
 def _has_names(first: list[str], rows: Sequence[list[str]], path: Path, separator: str) -> bool:
-    if not all(map(_is_number, first)):
+    if not all(_is_number(cell) or cell in MARKS or GROUPED.fullmatch(cell) for cell in first):
         return True
     if not rows:
         return False
@@ -135,7 +138,7 @@ def _is_number(text: str) -> bool:
 
 def _evenly_spaced(cells: Sequence[str]) -> bool:
     """Whether at least three numbers rise in equal steps."""
-    if len(cells) < 3 or any(cell in MISSING for cell in cells):
+    if len(cells) < 3 or not all(_is_number(cell) and cell not in MISSING for cell in cells):
         return False
     steps = [float(b) - float(a) for a, b in pairwise(cells)]
     return steps[0] > 0 and bool(np.allclose(steps, steps[0], rtol=1e-3, atol=0))
@@ -159,7 +162,13 @@ def _refuse_text(frame: Any) -> None:
                         "columns look separated by ';': write them with ',' (and '.' in numbers), or read the file "
                         "with pandas.read_csv(…, sep=';', decimal=',')"
                     )
-                raise ValueError(
-                    f"column {str(name)[:40]!r} holds text, {cell!r} in row {row}; leave it out, or give it an empty "
-                    "name if it names the rows"
-                )
+                place = f"{cell[:40]!r} in row {row} (counted from 0, names aside)"
+                raise ValueError(f"column {str(name)[:40]!r} holds text, {place}; {_advice(cell.strip())}")
+
+
+def _advice(cell: str) -> str:
+    if cell in MARKS:
+        return "where it stands for a missing number, leave the cell empty or write NA, and fit with missing='ignore'"
+    if GROUPED.fullmatch(cell):
+        return "write numbers without thousands separators, or read the file with pandas.read_csv(…, thousands=…)"
+    return "leave it out, or give it an empty name if it names the rows"
