@@ -120,6 +120,7 @@ def quietly():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", ".*a smaller n_components would do", UserWarning)
+        warnings.filterwarnings("ignore", ".*nothing is left of W @ components_", UserWarning)
         warnings.filterwarnings("ignore", "X has no observed cell", UserWarning)
         yield
 

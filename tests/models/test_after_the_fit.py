@@ -116,6 +116,49 @@ def test_memberships_sum_to_one_whatever_the_units_of_the_parts():
     assert [len(part) for part in model.top_features(2)] == [2, 2, 2]
 
 
+def test_top_features_take_a_number_and_names():
+    model = fitted()
+    order = np.argsort(-model.components_[0])
+    names = [f"band {j}" for j in range(12)]
+    wanted = [(names[j], model.components_[0, j]) for j in order[:2]]
+    for given in (names, tuple(names), np.array(names), np.array(names, object)):
+        assert model.top_features(2, names=given)[0] == wanted
+    assert model.top_features(1)[0][0][0] == order[0] and len(model.top_features(99)[0]) == 12
+    for n, error in (
+        ("3", TypeError),
+        (2.0, TypeError),
+        (True, TypeError),
+        (0, ValueError),
+        (-1, ValueError),
+    ):
+        with pytest.raises(error, match=f"n={n!r} must be"):
+            model.top_features(n)
+    with pytest.raises(ValueError, match="names has 11 entries, but the model has 12 features"):
+        model.top_features(2, names=names[1:])
+    for odd in (range(12), "twelve names"):
+        with pytest.raises(TypeError, match="names"):
+            model.top_features(2, names=odd)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_score_of_weighted_rows_is_that_of_repeated_ones(loss, kind):
+    model = fitted(loss=loss)
+    times = np.random.default_rng(0).integers(0, 4, 60)
+    assert model.score(kind(X), sample_weight=times) == pytest.approx(
+        model.score(kind(np.repeat(X, times, axis=0))), rel=1e-9
+    )
+    assert model.score(X, sample_weight=0.1 * times) == pytest.approx(
+        model.score(X, sample_weight=times), rel=1e-9
+    )
+    holes = np.random.default_rng(1).random(X.shape)
+    both = model.score(X, weights=holes, sample_weight=times)
+    assert both == pytest.approx(model.score(X, weights=holes * times[:, None]), rel=1e-4)
+    assert both != pytest.approx(model.score(X, weights=holes), rel=1e-3)
+    with pytest.raises(ValueError, match="sample_weight"):
+        model.score(X, sample_weight=np.ones(12))
+
+
 @pytest.mark.parametrize("loss", ["frobenius", "kl"])
 def test_partial_fit_learns_a_stream(loss):
     data = planted(n=400, m=12) + 0.01
@@ -142,6 +185,87 @@ def test_partial_fit_goes_on_from_a_fit_and_keeps_frozen_rows():
         NMF(3, penalty_H=L1(1e-3)).partial_fit(X)
     with pytest.raises(ValueError, match="forgetting"):
         model.partial_fit(X, forgetting=0.0)
+
+
+LEFT_BY_A_BATCH = {"components_", "n_batches_", "n_components_", "n_features_in_", "n_iter_"}
+
+
+def test_every_batch_leaves_the_same_attributes():
+    model = NMF(3, random_state=0)
+    for count in (1, 2, 3):
+        with quietly():
+            model.partial_fit(X)
+        assert {name for name in vars(model) if name.endswith("_")} == LEFT_BY_A_BATCH
+        assert model.n_batches_ == count and np.isnan(model.certificate(X).spread)
+    model.fit(X)
+    assert {"labels_", "converged_", "restart_losses_"} <= set(vars(model)) and not hasattr(
+        model, "n_batches_"
+    )
+    model.partial_fit(X)
+    assert {name for name in vars(model) if name.endswith("_")} == LEFT_BY_A_BATCH and model.n_batches_ == 1
+
+
+def test_what_a_stream_began_with_stays():
+    model = fitted()
+    before = model.components_.copy()
+    with pytest.raises(
+        ValueError, match=r"n_components=4 differs from the 3 components .*set it back to 3, or start"
+    ):
+        model.set_params(n_components=4).partial_fit(X)
+    with pytest.raises(ValueError, match="loss='kl' is not the loss of the batches before: set it back"):
+        model.set_params(n_components=3, loss="kl").partial_fit(X)
+    for forgetting, error in (("a", TypeError), (None, TypeError), (True, TypeError), (np.nan, ValueError)):
+        with pytest.raises(error, match=f"forgetting={forgetting!r} must"):
+            model.set_params(loss="frobenius").partial_fit(X, forgetting=forgetting)
+    assert np.array_equal(model.components_, before) and hasattr(model, "labels_")
+    assert model.partial_fit(X[::-1], forgetting=np.float32(0.5)).n_batches_ == 1
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl", 0.5])
+def test_a_stream_with_weights(loss):
+    """Cells of weight 0 may hold anything, 2 everywhere is 1 everywhere, and batches with and without mix."""
+    data = planted(n=240, m=12) + 0.01
+    rng = np.random.default_rng(0)
+    weights = rng.random(data.shape) * (rng.random(data.shape) < 0.8)
+    wild = np.where(weights > 0, data, np.nan)
+    some = [None if i % 2 else w for i, w in enumerate(np.array_split(weights, 6))]
+
+    def stream(data, each, times=1.0, epochs=1):
+        model = NMF(3, loss=loss, random_state=0, max_iter=50)
+        with quietly():
+            for _ in range(epochs):
+                for batch, given in zip(np.array_split(data, 6), each, strict=True):
+                    model.partial_fit(batch, weights=None if given is None else times * given)
+        return model
+
+    one = stream(data, np.array_split(weights, 6))
+    assert np.array_equal(one.components_, stream(wild, np.array_split(weights, 6)).components_)
+    two = stream(data, np.array_split(weights, 6), 2.0)
+    np.testing.assert_allclose(two.components_, one.components_, rtol=1e-9)
+    with quietly():
+        first = NMF(3, loss=loss, random_state=0, max_iter=50).fit(data[:40], weights=weights[:40])
+    for each in (np.array_split(weights, 6), some, some[1:] + some[:1]):
+        learnt = stream(data, each, epochs=3)
+        assert learnt.score(data, weights=weights) > 0.97 * first.score(data, weights=weights)
+
+
+def test_batches_with_and_without_missing_cells_mix():
+    holes = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    for batches in ((X, holes, X), (holes, X, holes)):
+        model = NMF(3, missing="ignore", random_state=0)
+        with quietly():
+            for batch in batches:
+                model.partial_fit(batch)
+        assert model.score(X) > 1.1 * fitted().score(X)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_the_first_weighted_batch_takes_over_what_came_before(loss):
+    """At the H of that moment both ways of keeping statistics have one gradient: the same X again moves nothing."""
+    model = fitted(loss=loss, tol=1e-9)
+    before = model.components_.copy()
+    model.partial_fit(X, weights=np.ones_like(X))
+    np.testing.assert_allclose(model.components_, before, rtol=0, atol=1e-6 * before.max())
 
 
 @pytest.mark.parametrize("loss", ["frobenius", "kl", 0.5, 3])

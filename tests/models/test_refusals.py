@@ -61,6 +61,72 @@ def test_data(data, message):
         NMF(2).fit_transform(data)
 
 
+def test_named_columns_are_named_where_a_cell_is_bad():
+    for cell in (-1, np.nan, np.inf):
+        frame = pd.DataFrame(bad(cell), columns=[f"gene {j}" for j in range(9)])
+        with pytest.raises(ValueError, match=r"first at \(2, 3\) in column 'gene 3'\."):
+            NMF(2).fit(frame)
+
+
+NAMED = pd.DataFrame(X, columns=list("abcdefghi"))
+TURNED, RENAMED, SHORT = list("bacdefghi"), list("abcdefghz"), list("abcdefgh")
+
+
+@pytest.mark.parametrize(
+    ("names", "difference"),
+    [
+        (TURNED, r"column 0 is 'b' in {} and 'a' in X; reorder them with {}\[X.columns\]"),
+        (RENAMED, "column 8 is 'z' in {} and 'i' in X; give {} the columns of X"),
+    ],
+)
+@pytest.mark.parametrize("argument", ["weights", "H_init"])
+def test_frames_beside_a_frame_have_its_columns(argument, names, difference):
+    given = np.random.default_rng(0).random((70 if argument == "weights" else 3, 9)) + 0.1
+    message = f"{argument} has other feature names than X: " + difference.format(argument, argument)
+    with pytest.raises(ValueError, match=message):
+        NMF(3).fit(NAMED, **{argument: pd.DataFrame(given, columns=names)})
+    wanted = fitted(NAMED, max_iter=5, fit={argument: given}).components_
+    for data in (NAMED, X):
+        for columns in (list("abcdefghi"), range(9)) if data is NAMED else (names,):
+            frame = pd.DataFrame(given, columns=columns)
+            assert np.array_equal(fitted(data, max_iter=5, fit={argument: frame}).components_, wanted)
+
+
+def test_weights_of_new_data_have_the_columns_of_the_fit():
+    model = fitted(NAMED, max_iter=5)
+    weights = pd.DataFrame(np.ones_like(X), columns=TURNED)
+    for method in (model.transform, model.score, model.impute, model.memberships, model.partial_fit):
+        with pytest.raises(ValueError, match="weights has other feature names than X: column 0"):
+            method(NAMED, weights=weights)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.partial_fit(NAMED[TURNED])
+
+
+def test_start_values_are_one_start():
+    with pytest.warns(
+        UserWarning, match=r"n_init=4 with H_init: one start is made, from H_init; set n_init=1"
+    ) as seen:
+        model = NMF(3, n_init=4, tol=0.1).fit(X, H_init=OK + np.eye(3, 9))
+    assert len(model.restart_losses_) == 1 and [each.filename for each in seen] == [__file__]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("loss", "frobenuis", "frobenius"),
+        ("loss", "KL", "kl"),
+        ("solver", "half", "hals"),
+        ("init", "nndsvdar", "nndsvda"),
+        ("missing", "ignored", "ignore"),
+        ("missing", "drop", None),
+    ],
+)
+def test_what_was_meant(name, value, meant):
+    ending = f"Got {value!r} instead." + (f" Did you mean {meant!r}?" if meant else "")
+    with pytest.raises(ValueError, match=re.escape(ending) + "$"):
+        NMF(3, **{name: value}).fit(X)
+
+
 def test_new_data():
     model = fitted(X)
     for data, message in [
@@ -202,6 +268,37 @@ def test_everything_missing():
 def test_choices_that_do_not_go_together_say_what_does(parameters, fit):
     with pytest.raises(IncompatibleError, match=r"take|not both|drop|one"):
         NMF(3, **parameters).fit(X, **fit)
+
+
+def test_a_refusal_says_what_auto_chose_and_why():
+    with pytest.raises(
+        IncompatibleError, match=r"solver='auto' goes by .* loss='kl', and chose .*: solver='scd'"
+    ):
+        NMF(3, loss="kl", penalty_H=UnitNorm()).fit(X)
+    with pytest.raises(IncompatibleError, match=r"^solver='scd' takes"):
+        NMF(3, loss="kl", solver="scd", penalty_H=UnitNorm()).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "cause"),
+    [
+        ({"penalty_H": L1(10)}, r"penalty_H=L1\(strength=10\) is too strong .* 0.005 on W, 0.04 on H"),
+        ({"penalty_W": 1e3}, "penalty_W=1000.0 is too strong"),  # small, but not 0
+        ({"penalty_W": L1(9), "penalty_H": [L1(9)], "loss": "kl"}, r"penalty_W=L1.* and penalty_H=\[.* are too strong"),
+        ({"penalty_W": L1(10), "penalty_H": UnitNorm()}, r"penalty_W=L1\(strength=10\) is too strong"),
+    ],
+)  # fmt: skip
+def test_a_penalty_that_leaves_nothing_is_named(parameters, cause):
+    with pytest.warns(UserWarning, match=rf"nothing is left of W @ components_: {cause}") as seen:
+        NMF(3, random_state=0, tol=1e-2, **parameters).fit(X)
+    assert len(seen) == 1
+
+
+def test_zeros_are_not_blamed_on_a_penalty():
+    with pytest.warns(
+        UserWarning, match="are dead .*a smaller n_components would do, or a weaker penalty_H$"
+    ):
+        NMF(3, penalty_H=L1(1e-3), random_state=0).fit(np.zeros((5, 4)))
 
 
 @pytest.mark.parametrize("parameters", [

@@ -1,4 +1,4 @@
-"""Filling missing cells with what the factorization predicts there."""
+"""Filling missing cells with what the factorization predicts there; positions and names in X that users pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..data import Source
 from ..data.as_source import check_cells
 
-__all__ = ["check_indices", "imputed", "predicted"]
+__all__ = ["check_indices", "checked_names", "imputed", "predicted"]
 
 
 def imputed(source: Source, W: np.ndarray, H: np.ndarray, name: str) -> np.ndarray:
@@ -49,3 +49,20 @@ def check_indices(name: str, values: Any, size: int) -> np.ndarray:
     if indices.size and (indices.min() < 0 or indices.max() >= size):
         raise ValueError(f"{name} must lie between 0 and {size - 1}, got {indices.min()} to {indices.max()}")
     return indices.astype(np.int64)
+
+
+def checked_names(names: Any, m: int) -> list[str]:
+    """Return m names of features, or raise."""
+    if isinstance(names, str) or not hasattr(names, "__len__"):
+        raise TypeError(f"names={names!r} must be a sequence of {m} strings, one a feature")
+    found = list(names)
+    if len(found) != m:
+        raise ValueError(
+            f"names has {len(found)} entries, but the model has {m} features; give one a feature"
+        )
+    odd = next((name for name in found if not isinstance(name, str)), None)
+    if odd is not None:
+        raise TypeError(
+            f"names must hold strings, found {odd!r}; convert them with [str(name) for name in names]"
+        )
+    return [str(name) for name in found]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 
 from ..data import Source
+from ..penalties import combine
 
 __all__ = [
     "Certificate",
@@ -21,6 +24,7 @@ __all__ = [
 EXACT_BOUND_UP_TO = 2000  # rows or columns, whichever are fewer
 DEAD_BELOW = 1e-6  # of the largest component's norm
 DUPLICATE_ABOVE = 1 - 1e-4  # cosine
+NOTHING_LEFT = 1e-2  # of the mean of X
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,40 @@ def duplicate_components(H: np.ndarray) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in zip(*np.nonzero(cosines > DUPLICATE_ABOVE), strict=True)]
 
 
-def warn_of_useless(H: np.ndarray, W_norms: np.ndarray, stacklevel: int) -> None:
-    """One warning that names dead and duplicate components, if there are any."""
-    dead = dead_components(H, W_norms)
+def warn_of_useless(
+    W: np.ndarray, H: np.ndarray, penalties: Mapping[str, Any], unit: float, stacklevel: int
+) -> None:
+    """One warning for components that are dead, duplicates, or all but wiped out by penalties; none without any.
+
+    Parameters
+    ----------
+    W : ndarray of shape (n, k)
+    H : ndarray of shape (k, m)
+    penalties : mapping
+        ``penalty_W`` and ``penalty_H`` of the fit. Those that have a strength are the likely cause where the mean of
+        W H is below 1 % of X's.
+    unit : float
+        Mean observed cell of X, 0 where X is.
+    """
+    given = {
+        name: value
+        for name, value in penalties.items()
+        if any(
+            penalty.get_params().get("strength")
+            for penalty in combine(value, "W" if name == "penalty_W" else "H", name).penalties
+        )
+    }
+    means = W.mean(axis=0, dtype=np.float64) @ H.mean(axis=1, dtype=np.float64)
+    if given and means < NOTHING_LEFT * unit:
+        causes = " and ".join(f"{name}={penalty!r}" for name, penalty in given.items())
+        text = (
+            f"(almost) nothing is left of W @ components_: {causes} {'is' if len(given) == 1 else 'are'} too strong "
+            "beside the loss; take smaller strengths, to begin with 1 / (cells of the factor): "
+            f"{1 / W.size:.1g} on W, {1 / H.size:.1g} on H"
+        )
+        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+        return
+    dead = dead_components(H, np.linalg.norm(W, axis=0).astype(np.float64))
     duplicates = [pair for pair in duplicate_components(H) if not set(pair) & set(dead)]
     found = []
     if dead:
@@ -99,6 +134,6 @@ def warn_of_useless(H: np.ndarray, W_norms: np.ndarray, stacklevel: int) -> None
     if duplicates:
         found.append(f"components {duplicates} are duplicates (same direction)")
     if found:
-        warnings.warn(
-            f"{' and '.join(found)}; a smaller n_components would do", UserWarning, stacklevel=stacklevel
-        )
+        weaker = f", or a weaker {' or '.join(given)}" if given else ""
+        text = f"{' and '.join(found)}; a smaller n_components would do{weaker}"
+        warnings.warn(text, UserWarning, stacklevel=stacklevel)

@@ -16,8 +16,8 @@ from ..solvers.loop import ROW_TOLERANCE
 from ..solvers.problem import Problem
 from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
-from .base import Factorization
-from .cells import check_indices, imputed, predicted
+from .base import Factorization, check_count
+from .cells import check_indices, checked_names, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound
 from .inputs import check_positive, frozen_mask, pull_on_rows, rows_weight, shares
 from .units import exponent_of, loss_times, power_of, rescaled, set_floor, times, weights_rescaled
@@ -159,16 +159,33 @@ class MatrixFactorization(Factorization):
         )
 
     def _spread(self) -> float:
-        losses = self.restart_losses_
+        losses = getattr(self, "restart_losses_", np.empty(0))  # a stream has none
         if len(losses) < 2:
             return np.nan
         best = losses.min()
         return float((losses.max() - best) / best) if best > 0 else 0.0
 
-    def top_features(self, n: int = 10) -> list[list[tuple[Any, float]]]:
-        """Return, for every component, its ``n`` largest features as (name, weight)."""
+    def top_features(self, n: int = 10, *, names: Any = None) -> list[list[tuple[Any, float]]]:
+        """Return, for every component, its ``n`` largest features as (name, weight), the largest first.
+
+        Parameters
+        ----------
+        n : int, default=10
+            At least 1; with more than ``n_features_in_`` all features come.
+        names : array-like of str of shape (n_features_in_,), optional
+            Names of the features. Default: those of X at fit, or positions where it had none.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an ``n`` that is no integer or below 1, and for names that are not one string a feature.
+        """
         check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", None)
+        n = check_count("n", n)
+        if names is None:
+            names = getattr(self, "feature_names_in_", None)
+        else:
+            names = checked_names(names, self.n_features_in_)
         order = np.argsort(-self.components_, axis=1, kind="stable")[:, :n]
         return [
             [(j if names is None else names[j], float(row[j])) for j in map(int, best)]

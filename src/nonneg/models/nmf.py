@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ..data import Source, Summary
 from ..data.threads import workers
-from ..exceptions import ConvergenceWarning, IncompatibleError
 from ..files import Checkpoint, fingerprint
 from ..losses import as_loss
 from ..penalties import combine
@@ -17,12 +15,12 @@ from ..solvers.loop import ROW_TOLERANCE, solve
 from ..solvers.problem import Problem
 from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
-from ..solvers.select import choose
 from ..solvers.start import Start, starting_point
 from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks, with_log
 from .certificate import warn_of_useless
 from .inputs import (
     arrays_of,
+    chosen,
     draw_seed,
     fitted_so_far,
     frozen_mask,
@@ -31,12 +29,13 @@ from .inputs import (
     rows_weight,
     shares,
     start_value,
+    warn_of_one_start,
 )
 from .matrix import MatrixFactorization
-from .online import in_units, learn_batch, statistics_of
+from .online import statistics_of
 from .parameters import MATRIX_PARAMETERS
+from .stream import StreamMixin
 from .units import (
-    exponent_of,
     loss_times,
     power_of,
     rescaled,
@@ -54,7 +53,7 @@ __all__ = ["NMF"]
 CHECKPOINT_VERSION = 3
 
 
-class NMF(CallbackSupportMixin, MatrixFactorization):
+class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
     """Non-negative matrix factorization.
 
     ::
@@ -79,7 +78,8 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         A float is the strength of L2. Strengths multiply sums over the factor, beside the loss divided by the number
         of observed cells, in units in which the mean cell of X is 1; see `nonneg.penalties`.
     n_init : int, default=1
-        Number of starts (the first one as ``init`` says, the others random); the lowest loss is kept.
+        Number of starts (the first one as ``init`` says, the others random); the lowest loss is kept. ``H_init`` is one
+        start: with it no other is made, and a warning says so.
     missing : {"error", "ignore", "unstored"}, default="error"
         ``"ignore"``: NaN cells have no influence. ``"unstored"``: neither have cells a sparse X does not store.
     frozen : array-like of int, optional
@@ -110,6 +110,8 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         √(2 · loss); for Frobenius ‖X − WH‖.
     restart_losses_ : ndarray of shape (n_init,)
         The loss of every start.
+    n_batches_ : int
+        Calls of `partial_fit` so far, where there were any; it says what a batch leaves of the attributes above.
     n_iter_, n_components_, n_features_in_, history_
         ``history_`` has ``iteration, loss, kkt, change, seconds``.
 
@@ -191,7 +193,7 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         problem = Problem(
             source, loss, unit, summary.total_weight, summary.squares, frozen, penalties or None
         )
-        solver = choose(self.solver, loss, source, penalties)
+        solver = chosen(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
         best, losses = None, []
         power = 0 if self._pins_H() else -power_of(source)
@@ -230,7 +232,7 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
             del self.n_batches_
         loss_power = weight_power - power_of(source) * loss.beta
         self.restart_losses_ = loss_times(losses, loss_power)
-        W = self._accept(best, source, loss_power)
+        W = self._accept(best, problem, loss_power)
         self._past = None
         if (
             not penalties
@@ -239,12 +241,12 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         ):
             found = statistics_of(problem, best.W, best.H, best.stats)
             found = {name: np.ldexp(array, weight_power) for name, array in found.items()}
-            self._past = {"power": power_of(source), **found}
+            self._past = {"power": power_of(source), "beta": float(loss.beta), **found}
         return W
 
-    def _accept(self, solution: Any, source: Source, loss_power: float) -> np.ndarray:
+    def _accept(self, solution: Any, problem: Problem, loss_power: float) -> np.ndarray:
         """Set the attributes, back in the units of X."""
-        back = -power_of(source)
+        back = -power_of(problem.source)
         if self._pins_H():
             W, self.components_ = times(solution.W, back), solution.H
         else:
@@ -258,7 +260,9 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         self.reconstruction_err_ = loss_times(np.sqrt(2 * max(solution.loss, 0)), loss_power / 2)
         self.labels_ = shares(solution.W, solution.H).argmax(axis=1)
         solution.warn(type(self).__name__, float(self.tol), solution.H.dtype)
-        warn_of_useless(solution.H, np.linalg.norm(solution.W, axis=0).astype(np.float64), stacklevel=6)
+        penalties = {"penalty_W": self.penalty_W, "penalty_H": self.penalty_H}
+        unit = problem.unit if problem.squares > 0 else 0.0
+        warn_of_useless(solution.W, solution.H, penalties, unit, stacklevel=6)
         return W
 
     def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -267,6 +271,8 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         H = start_value("H_init", H_init, (k, m), source)
         if W is not None and H is None:
             raise ValueError("W_init was given without H_init; give both, or H_init alone")
+        if H is not None and self.n_init > 1:
+            warn_of_one_start(int(self.n_init), stacklevel=7)
         if H is not None and not self._pins_H():
             H = times(H, power_of(source))
         return W, H
@@ -288,69 +294,3 @@ class NMF(CallbackSupportMixin, MatrixFactorization):
         start = [array for array in (W0, H0) if array is not None]
         folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
         return Checkpoint(folder, fingerprint(CHECKPOINT_VERSION, parameters, attempt, data, *start))
-
-    def partial_fit(
-        self, X: Any, y: Any = None, *, sample_weight: Any = None, forgetting: float = 1.0
-    ) -> NMF:
-        """Learn from one more batch of rows; the first call starts the model with a `fit` of its batch.
-
-        Parameters
-        ----------
-        X : as for `fit`, (n_samples, n_features)
-        y : ignored
-        sample_weight : array-like of shape (n_samples,), optional
-        forgetting : float in (0, 1], default=1.0
-            What the statistics of earlier batches are multiplied by at each call.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        IncompatibleError
-            With penalties: they are fitted by `fit` alone.
-        """
-        self._check_params()
-        if not 0 < forgetting <= 1:
-            raise ValueError(f"forgetting={forgetting!r} must lie in (0, 1]: 1 weighs all batches alike")
-        if combine(self.penalty_W, "W") or combine(self.penalty_H, "H"):
-            raise IncompatibleError(
-                "partial_fit takes no penalties; call fit, or drop penalty_W and penalty_H"
-            )
-        if not hasattr(self, "components_"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                self.fit(X, sample_weight=sample_weight)
-            self.n_batches_ = 1
-            return self
-        if self._past is None:
-            raise ValueError(
-                "partial_fit cannot go on from this fit: it had penalties, or its components reach the end of the "
-                "floats; fit afresh without penalties, or multiply X by a constant"
-            )
-        source = self._source(X, sample_weight=sample_weight, whom="partial_fit")
-        self._learn(source, self._check_data(source, "partial_fit"), forgetting)
-        for stale in ("labels_", "history_", "kkt_residual_", "converged_", "reconstruction_err_"):
-            if hasattr(self, stale):  # they described the components before
-                delattr(self, stale)
-        self.n_batches_ = getattr(self, "n_batches_", 0) + 1
-        return self
-
-    def _learn(self, source: Source, summary: Summary, forgetting: float) -> None:
-        """One batch, in units in which the larger of its cells and the components so far are about 1."""
-        assert self._past is not None
-        loss, H = as_loss(self.loss), self.components_
-        W = self._transform_source(source).astype(H.dtype, copy=False)
-        power = -exponent_of([summary.maximum, float(H.max(initial=0.0))])
-        source.scale, source.floor = 2.0**power, 0.0
-        if power:
-            summary = source.summary()
-        set_floor(source, summary, loss.beta)
-        frozen = frozen_mask(self.frozen, self.n_components_, H)
-        problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, summary.squares, frozen)
-        past = in_units(self._past, power, loss)
-        with workers(len(source.bounds())) as pool:
-            moved, past = learn_batch(problem, W, self._in_power(power), past, forgetting, pool)
-        self.components_ = np.where(frozen[:, None], H, times(moved, -power))
-        self._past = {"power": power, **past}

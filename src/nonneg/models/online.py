@@ -3,6 +3,10 @@
 For the Frobenius loss A = Σ ρ^age Wᵀ S W and B = Σ ρ^age Wᵀ S X (Mairal, Bach, Ponce and Sapiro 2010), then sweeps over
 H; for the other losses the two halves of the multiplicative update, H ∘ ∇⁻ and ∇⁺, summed in the same way (Lefèvre,
 Bach and Févotte 2011). ρ is the forgetting factor: 1 weighs all batches alike, below 1 old ones fade.
+
+With cells of different weights A would be another matrix for every column. So from the first batch that has missing
+cells or weights the Frobenius loss goes by the second way, too: at the H of that moment the halves are
+∇⁻ = B and ∇⁺ = A H, exactly.
 """
 
 from __future__ import annotations
@@ -26,6 +30,10 @@ def statistics_of(problem: Problem, W: np.ndarray, H: np.ndarray, stats: Stats) 
     if problem.loss.beta == 2 and not problem.source.is_masked:
         weights = problem.source.row_weights
         return {"A": (W if weights is None else W * weights[:, None]).T @ W, "B": stats.negative}
+    return _halves(problem, H, stats)
+
+
+def _halves(problem: Problem, H: np.ndarray, stats: Stats) -> dict[str, np.ndarray]:
     return {"numerator": H ** (1 / problem.loss.exponent) * stats.negative, "denominator": stats.positive}
 
 
@@ -33,7 +41,7 @@ def in_units(past: dict[str, Any], power: int, loss: Any) -> dict[str, np.ndarra
     """The statistics of earlier batches in units in which X is multiplied by 2^power (``past["power"]``: theirs)."""
     degrees = {"A": 0, "B": 1, "numerator": 1 / loss.exponent + loss.beta - 1, "denominator": loss.beta - 1}
     shift = power - past["power"]
-    found = {name: array for name, array in past.items() if name != "power"}
+    found = {name: array for name, array in past.items() if name in degrees}
     if shift == 0:
         return found
     factors = {name: np.exp2(np.clip(shift * degrees[name], -1000, 1000)) for name in found}
@@ -66,8 +74,10 @@ def learn_batch(
     forgetting : float
         ρ in (0, 1].
     """
-    if problem.loss.beta == 2 and not problem.source.is_masked:
-        return _least_squares(problem, W, H, past, forgetting, pool)
+    if "A" in past:
+        if not problem.source.is_masked:
+            return _least_squares(problem, W, H, past, forgetting, pool)
+        past = {"numerator": H * past["B"], "denominator": past["A"] @ H}
     stats: Any = None
     for found in pool.map(
         lambda cut: problem.loss.stats(block := problem.source.block(*cut), W[block.rows], H),
@@ -75,7 +85,7 @@ def learn_batch(
     ):
         stats = found if stats is None else stats + found
     exponent = problem.loss.exponent
-    new = statistics_of(problem, W, H, stats)
+    new = _halves(problem, H, stats)
     new = {name: forgetting * past[name].astype(H.dtype) + new[name] for name in new}
     seen = new["denominator"] > 0
     moved = np.divide(new["numerator"], new["denominator"], out=H ** (1 / exponent), where=seen) ** exponent
