@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+import reference as ref
 from nonneg import NMF
 from nonneg.data import as_source
 from nonneg.exceptions import ConvergenceWarning
@@ -41,6 +42,22 @@ class Case:
         return {name: value for name, value in self.fit.items() if name == "weights"}
 
 
+def residual_of(problem: Case, W: np.ndarray, H: np.ndarray, beta: float) -> float:
+    """`reference.kkt_residual` for weights of rows: they weigh the gradient of H and the mean, not a row's own W."""
+    X, weights = ref.observed(problem.exact, problem.weights)
+    rows, seen = problem.rows[:, None], problem.rows > 0
+    unit = (rows * weights * X).sum() / (rows * weights).sum()
+    W, H = np.array(W, float), np.array(H, float) / unit
+    sizes_W, sizes_H = np.sqrt((rows * W**2).sum(axis=0)), np.linalg.norm(H, axis=1)
+    usable = (sizes_W > 0) & (sizes_H > 0)
+    d = np.where(usable, np.sqrt(np.where(usable, sizes_H, 1) / np.where(usable, sizes_W, 1)), 1.0)
+    W, H = W * d, H / d[:, None]
+    (up_W, down_W), _ = ref.gradient_halves(X / unit, W, H, beta, weights)
+    _, (up_H, down_H) = ref.gradient_halves(X / unit, W, H, beta, rows * weights)
+    worst = max(np.abs(np.minimum(W, up_W - down_W))[seen].max(), np.abs(np.minimum(H, up_H - down_H)).max())
+    return float(worst / max(down_W[seen].max(), down_H.max()))
+
+
 def planted(seed: int = 0, n: int = N, m: int = M, k: int = K, noise: float = 0.1) -> np.ndarray:
     """Sums of sparse parts with positive noise."""
     rng = np.random.default_rng(seed)
@@ -49,10 +66,13 @@ def planted(seed: int = 0, n: int = N, m: int = M, k: int = K, noise: float = 0.
     return W @ H + noise * rng.gamma(1.0, 1.0, (n, m))
 
 
-def case(kind: str, loss: Any = "frobenius", seed: int = 0) -> Case:
-    """The problem of a kind; X has zeros for β ≥ 1 (below, the slope at a prediction of 0 is infinite)."""
+def case(kind: str, loss: Any = "frobenius", seed: int = 0, **size: Any) -> Case:
+    """The problem of a kind; X has zeros for β ≥ 1 (below, the slope at a prediction of 0 is infinite).
+
+    ``size`` is what `planted` takes.
+    """
     rng = np.random.default_rng(seed + 100)
-    X = planted(seed)
+    X = planted(seed, **size)
     if as_loss(loss).beta >= 1:
         X = X * (rng.random(X.shape) < (0.4 if "CSR" in kind or kind == "unstored" else 0.8))
         X[3], X[:, 4] = 0, 0
