@@ -237,6 +237,6 @@ def _moments(block: Block) -> tuple[np.ndarray, np.ndarray]:
     first = X.data if weights is None else X.data * weights
     starts, filled = X.indptr[:-1], np.diff(X.indptr) > 0
     return (
-        np.add.reduceat(np.append(first, 0), starts) * filled,
-        np.add.reduceat(np.append(first * X.data, 0), starts) * filled,
+        np.where(filled, np.add.reduceat(np.append(first, 0), starts), 0),
+        np.where(filled, np.add.reduceat(np.append(first * X.data, 0), starts), 0),  # which may be infinite
     )

@@ -43,10 +43,16 @@ class MatrixFactorization(Factorization):
         return combine(self.penalty_H, "H", "penalty_H").fixes_scale
 
     def _power_of_H(self, source: Source) -> int:
-        """Power of two by which H is multiplied for a source: its own, unless penalties tie it to that of X."""
+        """Power of two by which H is multiplied for a source: that of X, as in `fit`, where H then is near 1.
+
+        Penalties tie it to that of X; else it is H's own.
+        """
         if self._pins_H():
             return 0
-        return -exponent_of(self.components_) if self._row_pull is None else power_of(source)
+        of_X = power_of(source)
+        if self._row_pull is not None or exponent_of(self.components_, of_X) == 0:
+            return of_X
+        return -exponent_of(self.components_)
 
     def _components_for(self, source: Source) -> np.ndarray:
         """H in the units of a source."""

@@ -19,10 +19,10 @@ MANY_TIMES = 20  # weights up to 2^20 are taken for numbers of rows
 FARTHEST = 1000  # beyond, 2^-power would be no float
 
 
-def exponent_of(V: Any) -> int:
-    """The e with 2^(e−1) ≤ max V < 2^e, where that is far from 0; else 0."""
+def exponent_of(V: Any, power: int = 0) -> int:
+    """The e with 2^(e−1) ≤ 2^power max V < 2^e, where that is far from 0; else 0."""
     largest = float(np.max(V, initial=0.0))
-    exponent = int(np.frexp(largest)[1]) if largest > 0 else 0
+    exponent = int(np.frexp(largest)[1]) + power if largest > 0 else 0
     return 0 if abs(exponent) <= NEAR else max(-FARTHEST, min(FARTHEST, exponent))
 
 
