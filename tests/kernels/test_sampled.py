@@ -40,24 +40,6 @@ def test_products(dtype, index):
     assert out.dtype == P.dtype == Bt.dtype == dtype
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_kl_terms(dtype):
-    X, W, Ht, data, indices, indptr = problem(dtype, np.int32)
-    data[3] = 0  # a stored zero
-    X[np.repeat(np.arange(30), np.diff(indptr))[3], indices[3]] = 0
-    W[0] = 0  # y = 0: the floor
-    eps = 1e-3
-    numer_W, numer_Ht = np.full_like(W, np.nan), np.ones_like(Ht)
-    value = sampled.kl_mu_terms(W, Ht, data, indices, indptr, eps, numer_W, numer_Ht)
-    Y = np.maximum(W.astype(float) @ Ht.T, eps)
-    near = {"rtol": 1e-5 if dtype == np.float32 else 1e-12}
-    np.testing.assert_allclose(numer_W, (X / Y) @ Ht, **near)
-    np.testing.assert_allclose(numer_Ht, 1 + (X / Y).T @ W, **near)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        expected = np.where(X > 0, X * np.log(X / Y) - X, 0).sum()
-    assert value == pytest.approx(expected, rel=1e-6 if dtype == np.float32 else 1e-12)
-
-
 def test_blocks_of_rows_give_the_same_bits():
     _, W, Ht, data, indices, indptr = problem(np.float32, np.int32)
     whole, parts = np.zeros_like(data), np.zeros_like(data)

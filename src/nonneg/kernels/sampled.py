@@ -3,16 +3,15 @@
 ``Ht`` (m, k) and ``Bt`` (m, k) are the transposes of H and WᵀX, C-ordered, so that a stored cell touches one contiguous
 row of each factor. `indptr` may be a slice of a longer one (the rows of a block), with `data` and `indices` whole;
 then `out` of `sampled_product` is whole too. All results of a row depend on that row alone, but for the sums over
-rows (`csr_add_outer`, `numer_Ht`), which are added in row order.
+rows (`csr_add_outer`), which are added in row order.
 """
 
 from __future__ import annotations
 
-import numpy as np
 
 from nonneg.kernels.jit import kernel
 
-__all__ = ["csr_add_outer", "csr_dot", "kl_mu_terms", "sampled_product"]
+__all__ = ["csr_add_outer", "csr_dot", "sampled_product"]
 
 
 @kernel
@@ -61,30 +60,6 @@ def _csr_add_outer(data, indices, indptr, W, Bt):
                 b[k] += x * w[k]
 
 
-@kernel
-def _kl_mu_terms(W, Ht, data, indices, indptr, eps, numer_W, numer_Ht):
-    K = W.shape[1]
-    zero = W.dtype.type(0)
-    total = 0.0
-    for i in range(W.shape[0]):
-        w, row = W[i], numer_W[i]
-        for k in range(K):
-            row[k] = zero
-        for p in range(indptr[i], indptr[i + 1]):
-            x = data[p]
-            if x > zero:
-                h, b = Ht[indices[p]], numer_Ht[indices[p]]
-                y = zero
-                for k in range(K):
-                    y += w[k] * h[k]
-                q = x / max(y, eps)
-                for k in range(K):
-                    row[k] += q * h[k]
-                    b[k] += q * w[k]
-                total += float(x) * np.log(float(q)) - float(x)
-    return total
-
-
 def sampled_product(W, Ht, indices, indptr, out):
     """(W H)_ij at the stored cells, into `out`.
 
@@ -123,28 +98,3 @@ def csr_add_outer(data, indices, indptr, W, Bt):
     Bt : (m, k) array, added to
     """
     _csr_add_outer(data, indices, indptr, W, Bt)
-
-
-def kl_mu_terms(W, Ht, data, indices, indptr, eps, numer_W, numer_Ht):
-    """Numerators of the multiplicative updates for KL and the data part of the loss, in one pass over the cells.
-
-    With Q = X / max(WH, eps) at the stored cells: numer_W ← Q Hᵀ, numer_Ht ← numer_Ht + Qᵀ W. The denominators are
-    H.sum(1) and W.sum(0) (Lee & Seung 2001).
-
-    Parameters
-    ----------
-    W : (n, k) array
-    Ht : (m, k) array
-    data, indices, indptr : arrays
-        X (n, m); stored zeros count as zeros.
-    eps : float
-        Floor of W H.
-    numer_W : (n, k) array, overwritten
-    numer_Ht : (m, k) array, added to
-
-    Returns
-    -------
-    float
-        Σ_stored x log(x / max(WH, eps)) − x; the caller adds Σ WH = W.sum(0) · H.sum(1).
-    """
-    return _kl_mu_terms(W, Ht, data, indices, indptr, W.dtype.type(eps), numer_W, numer_Ht)

@@ -145,12 +145,8 @@ class BetaLoss:
             return Stats(negative, (weighted.T @ W) @ H, self.value(block, W, H))
         if self.beta == 1 and block.is_sparse:
             Y = _stored_prediction(block, W, H)
-            R, S = _kl_halves_sparse(block, Y)
-            if S is None:
-                positive = np.repeat(weighted.sum(axis=0)[:, None], H.shape[1], axis=1)
-            else:
-                positive = np.ascontiguousarray((S.T @ weighted).T)
-            return Stats(np.ascontiguousarray((R.T @ weighted).T), positive, _kl_value_sparse(block, W, H, Y))
+            loss = _kl_value_sparse(block, W, H, Y)
+            return _kl_stats_sparse(*_kl_halves_sparse(block, Y), weighted, H, loss)
         found = Stats(np.zeros_like(H), np.zeros_like(H), 0.0)
         for part, rows in _dense_parts(block):
             Y = self._predict(W[rows], H)
@@ -159,6 +155,17 @@ class BetaLoss:
             found.negative += weighted[rows].T @ R
             found.positive += weighted[rows].T @ S
         return found
+
+    def both(self, block: Block, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray, Stats]:
+        """`row_terms` and `stats` of one point; for KL on sparse X at the cost of one of them."""
+        if self.beta != 1 or not block.is_sparse:
+            return *self.row_terms(block, W, H), self.stats(block, W, H)
+        weighted = W if block.row_weights is None else W * block.row_weights[:, None]
+        Y = _stored_prediction(block, W, H)
+        loss = _kl_value_sparse(block, W, H, Y)
+        R, S = _kl_halves_sparse(block, Y)
+        positive = np.tile(H.sum(axis=1), (len(W), 1)) if S is None else S @ H.T
+        return R @ H.T, positive, _kl_stats_sparse(R, S, weighted, H, loss)
 
     def _halves(self, part: Block, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """R = w x y^(β−2) and S = w y^(β−1), dense."""
@@ -233,10 +240,15 @@ def _stored_prediction(block: Block, W: np.ndarray, H: np.ndarray) -> np.ndarray
 
 def _kl_value_sparse(block: Block, W: np.ndarray, H: np.ndarray, Y: np.ndarray) -> float:
     X = block.X
-    x, y = X.data.astype(np.float64), Y.astype(np.float64)
-    cells = _xlogx_over_y(x, y) - x
+    cells = np.zeros(X.nnz + 1)  # one more, for `_row_sums`; the only array of this size in float64
+    here = cells[:-1]
+    np.divide(X.data, Y, out=here, dtype=np.float64)
+    np.log(here, out=here, where=here > 0)
+    here *= X.data
+    here -= X.data
     if block.weights is not None:
-        cells = (cells + y) * block.weights
+        here += Y
+        here *= block.weights
     per_row = _row_sums(X.indptr, cells)
     if block.weights is None:
         per_row = per_row + W.astype(np.float64) @ H.sum(axis=1, dtype=np.float64)
@@ -244,24 +256,36 @@ def _kl_value_sparse(block: Block, W: np.ndarray, H: np.ndarray, Y: np.ndarray) 
 
 
 def _row_sums(indptr: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.add.reduceat(np.append(values, 0.0), indptr[:-1]) * (np.diff(indptr) > 0)
+    """Sums of the cells of each row; ``values`` has one more than there are cells."""
+    return np.add.reduceat(values, indptr[:-1]) * (np.diff(indptr) > 0)
 
 
 def _kl_halves_sparse(block: Block, Y: np.ndarray) -> tuple[sp.csr_array, sp.csr_array | None]:
-    """R and S as CSR; S is None where every cell is observed with weight 1 (it is 1 everywhere then)."""
+    """R (in place of ``Y``) and S as CSR; S is None where every cell is observed with weight 1 (it is 1 everywhere)."""
     X = block.X
-    ratio = X.data / Y
+    ratio = np.divide(X.data, Y, out=Y)
     if block.weights is None:
         return sp.csr_array((ratio, X.indices, X.indptr), shape=X.shape), None
-    R = sp.csr_array((ratio * block.weights, X.indices, X.indptr), shape=X.shape)
-    return R, sp.csr_array((block.weights, X.indices, X.indptr), shape=X.shape)
+    ratio *= block.weights
+    S = sp.csr_array((block.weights, X.indices, X.indptr), shape=X.shape)
+    return sp.csr_array((ratio, X.indices, X.indptr), shape=X.shape), S
+
+
+def _kl_stats_sparse(
+    R: sp.csr_array, S: sp.csr_array | None, weighted: np.ndarray, H: np.ndarray, loss: float
+) -> Stats:
+    if S is None:
+        positive = np.repeat(weighted.sum(axis=0)[:, None], H.shape[1], axis=1)
+    else:
+        positive = np.ascontiguousarray((S.T @ weighted).T)
+    return Stats(np.ascontiguousarray((R.T @ weighted).T), positive, loss)
 
 
 def _gram_value(block: Block, W: np.ndarray, H: np.ndarray, P: np.ndarray) -> float:
     """½ Σ_i s_i (‖x_i‖² − 2 w_i·p_i + w_i H Hᵀ w_i) of a sparse block, P = X Hᵀ, in float64."""
     X = block.X
     w = W.astype(np.float64)
-    squares = _row_sums(X.indptr, X.data.astype(np.float64) ** 2)
+    squares = _row_sums(X.indptr, np.append(X.data.astype(np.float64) ** 2, 0.0))
     H64 = H.astype(np.float64)
     per_row = squares - 2 * np.einsum("ij,ij->i", w, P) + np.einsum("ij,ij->i", w @ (H64 @ H64.T), w)
     return 0.5 * float(_row_weighted(np.maximum(per_row, 0), block))

@@ -31,8 +31,11 @@ def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tupl
     def work(cut: tuple[int, int]) -> tuple[Stats, Residual]:
         block = problem.source.block(*cut)
         mine = W[block.rows]
-        negative, positive = loss.row_terms(block, mine, H)
-        stats = loss.stats(block, mine, H)
+        if hasattr(loss, "both"):
+            negative, positive, stats = loss.both(block, mine, H)
+        else:
+            negative, positive = loss.row_terms(block, mine, H)
+            stats = loss.stats(block, mine, H)
         if pull is None:
             return stats, residual_of(mine, negative, positive, units, per, row_weights=block.row_weights)
         if pull.step is not None:
