@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import minimize
 
-from nonneg.kernels import scd
+from nonneg.kernels import scd, scd_loss
 
 INF = np.inf
 
@@ -179,7 +179,9 @@ def test_weights_are_repeated_columns_and_weight_zero_hides_anything():
         V = W.copy()
         call(form, V, H, hidden, l1, l2, 0, INF, 400, 1e-12, free, M)
         np.testing.assert_allclose(V, expected, atol=1e-6)
-    assert scd.kl_loss_weighted(expected, H, hidden, M) == pytest.approx(scd.kl_loss(expected, long, longer))
+    assert scd_loss.kl_loss_weighted(expected, H, hidden, M) == pytest.approx(
+        scd_loss.kl_loss(expected, long, longer)
+    )
 
 
 def test_cells_that_are_not_stored_can_be_missing():
@@ -249,16 +251,16 @@ def test_loss_and_kkt(dtype):
     with np.errstate(divide="ignore", invalid="ignore"):
         cells = np.where(X > 0, X * np.log(X / Y), 0) - X + Y
     tight = 1e-12 if dtype == np.float64 else 1e-5
-    assert scd.kl_loss(W, H, X) == pytest.approx(cells.sum(), rel=tight)
-    assert scd.kl_loss_weighted(W, H, X, M) == pytest.approx((M * cells).sum(), rel=tight)
+    assert scd_loss.kl_loss(W, H, X) == pytest.approx(cells.sum(), rel=tight)
+    assert scd_loss.kl_loss_weighted(W, H, X, M) == pytest.approx((M * cells).sum(), rel=tight)
     total = float(W.sum(0) @ H.sum(1))
     args = (C.data, C.indices, C.indptr)
-    assert scd.kl_loss_csr(W, Ht, *args) + total == pytest.approx(cells.sum(), rel=tight)
+    assert scd_loss.kl_loss_csr(W, Ht, *args) + total == pytest.approx(cells.sum(), rel=tight)
     weights = M[np.repeat(np.arange(30), np.diff(C.indptr)), C.indices]
     stored = np.where(X > 0, M, 1)
-    value = scd.kl_loss_csr_weighted(W, Ht, 1, *args, weights) + total
+    value = scd_loss.kl_loss_csr_weighted(W, Ht, 1, *args, weights) + total
     assert value == pytest.approx((stored * cells).sum(), rel=tight)
-    value = scd.kl_loss_csr_weighted(W, Ht, 0, *args, weights)
+    value = scd_loss.kl_loss_csr_weighted(W, Ht, 0, *args, weights)
     assert value == pytest.approx((np.where(X > 0, M, 0) * cells).sum(), rel=tight)
 
     d = np.array([1.0, 2.0, 0.5, 3.0], dtype)
@@ -302,12 +304,12 @@ def test_residuals_are_of_the_point_before_the_sweeps(form):
 def test_loss_at_its_ends():
     X, W, H = problem(5, 10, 2, 0.5, zeros=0.0)
     exact = W @ H
-    assert scd.kl_loss(W, H, exact) == pytest.approx(0, abs=1e-13 * exact.sum())
+    assert scd_loss.kl_loss(W, H, exact) == pytest.approx(0, abs=1e-13 * exact.sum())
     W[0] = 0
     X[0, 0] = 1
-    assert scd.kl_loss(W, H, X) == INF
+    assert scd_loss.kl_loss(W, H, X) == INF
     C = sparse.csr_matrix(X)
-    assert scd.kl_loss_csr(W, np.ascontiguousarray(H.T), C.data, C.indices, C.indptr) == INF
+    assert scd_loss.kl_loss_csr(W, np.ascontiguousarray(H.T), C.data, C.indices, C.indptr) == INF
     for size in (1e-300, 1e300):  # far ends of the logarithm
         one = np.array([[1.0]])
-        assert scd.kl_loss(one, one, one * size) == pytest.approx(size * np.log(size) - size + 1)
+        assert scd_loss.kl_loss(one, one, one * size) == pytest.approx(size * np.log(size) - size + 1)

@@ -42,19 +42,21 @@ def kl_rows(
 
 def kl_value(block: Block, V: np.ndarray, fixed: Fixed) -> float:
     """The KL divergence of a block, whose rows of W are ``V``."""
-    from ..kernels import scd
+    from ..kernels import scd_loss
 
     X, M = block.X, block.weights
     if not block.is_sparse:
         return float(
-            scd.kl_loss(V, fixed.rows, X) if M is None else scd.kl_loss_weighted(V, fixed.rows, X, M)
+            scd_loss.kl_loss(V, fixed.rows, X)
+            if M is None
+            else scd_loss.kl_loss_weighted(V, fixed.rows, X, M)
         )
     stored = (X.data, X.indices, X.indptr)
     if M is not None:
-        return float(scd.kl_loss_csr_weighted(V, fixed.columns, 0.0, *stored, M))
+        return float(scd_loss.kl_loss_csr_weighted(V, fixed.columns, 0.0, *stored, M))
     # summed in float64: the difference to the logarithms may be a small part of either
     everywhere = np.dot(V.sum(axis=0, dtype=np.float64), fixed.rows.sum(axis=1, dtype=np.float64))
-    return float(scd.kl_loss_csr(V, fixed.columns, *stored) + everywhere)
+    return float(scd_loss.kl_loss_csr(V, fixed.columns, *stored) + everywhere)
 
 
 def weighted_rows(
