@@ -200,6 +200,23 @@ def test_every_kind_of_file_gives_the_same_model(capsys, matrix, tmp_path, kind)
     assert reports[0]["reconstruction_err"] == pytest.approx(reports[1]["reconstruction_err"], rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["seminmf"])
+@pytest.mark.filterwarnings("ignore:SemiNMF only attains")
+def test_other_models_go_by_their_names(capsys, matrix, tmp_path, name):
+    X, file = matrix
+    words = ["--model", name, "--n-components", 2, "--out", tmp_path / "m", "--json"]
+    code, out, err = run(capsys, "fit", file, *words)
+    assert code == 0, err
+    assert json.loads(out)["model"] == name
+    assert nonneg.load(tmp_path / "m").transform(X).shape == (len(X), 2)
+
+
+def test_an_option_that_the_model_lacks(capsys, matrix, tmp_path):
+    _, file = matrix
+    code, _, err = run(capsys, "fit", file, "--model", "seminmf", "--loss", "kl", "--out", tmp_path / "m")
+    assert code == 2 and "--loss" in err and "SemiNMF" in err
+
+
 def test_names_of_a_table_reach_the_model_and_its_index_does_not(capsys, matrix, tmp_path):
     import pandas as pd
 

@@ -8,14 +8,22 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
 from nonneg.cli.options import flagged, leading_name, limit, parse_option, writable
+from nonneg.registry import MODELS
 
 __all__ = ["fit_model"]
+
+#: What --model takes: every registered model in lower case.
+NAMES = {name.lower(): name for name in MODELS}
+if TYPE_CHECKING:
+    ModelName = str
+else:
+    ModelName = Literal[tuple(NAMES)]
 
 Flag = Parameter(negative=())
 Many = Parameter(consume_multiple=True, negative=())
@@ -26,8 +34,8 @@ def fit_model(
     /,
     *,
     out: Path,
-    model: Literal["nmf", "ddnmf"] = "nmf",
-    n_components: int = 10,
+    model: ModelName = "nmf",
+    n_components: int | None = None,
     seed: int = 0,
     max_iter: int | None = None,
     loss: str | None = None,
@@ -43,7 +51,7 @@ def fit_model(
     strict: Annotated[bool, Flag] = False,
     json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Fit a model to non-negative data and save it.
+    """Fit a model to data and save it.
 
     Parameters
     ----------
@@ -53,13 +61,13 @@ def fit_model(
     out:
         File of the model; nonneg.load reads it.
     model:
-        nmf: X = W H. ddnmf: the deep model, which needs torch.
+        nmf: X = W H. ddnmf: the deep model, which needs torch. docs/models.md says which of the others is for what.
     n_components:
-        Number of parts.
+        Number of parts; default 10.
     seed:
         Seed of everything random.
     max_iter:
-        nmf: iterations after which the fit stops in any case; default 500.
+        Iterations after which the fit stops in any case; nmf: default 500. Deep models have epochs.
     loss:
         nmf: frobenius (the default), kl for counts, itakura-saito for power spectra, or a number, the beta of the
         divergence.
@@ -88,29 +96,27 @@ def fit_model(
     for name in ("n_components", "random_state", "checkpoint"):
         if name in options:
             raise CommandError(EXIT_USAGE, "usage", f"--set {name}=…: use {FLAGS[name]}.")
-    own = {"max_iter": max_iter, "loss": _number(loss), "missing": missing}
-    deep = {"profile": profile, "hidden": None if hidden is None else tuple(hidden), "max_epochs": epochs}
-    for name, value in ((own if model == "ddnmf" else deep) | {}).items():
-        if value is not None:
-            option = "epochs" if name == "max_epochs" else name.replace("_", "-")
-            other = "nmf" if model == "ddnmf" else "ddnmf"
-            raise CommandError(
-                EXIT_USAGE, "usage", f"--{option} belongs to --model {other}, got --model {model}."
-            )
-    chosen = {name: value for name, value in (own | deep).items() if value is not None} | options
+    given = {
+        "n_components": n_components, "max_iter": max_iter, "loss": _number(loss), "missing": missing,
+        "profile": profile, "hidden": None if hidden is None else tuple(hidden), "max_epochs": epochs,
+    }  # fmt: skip
+    given = {name: value for name, value in given.items() if value is not None}
     if out.exists() and Path(data).exists() and out.samefile(data):
         raise CommandError(EXIT_USAGE, "usage", f"--out: {out} is the data; give another file for the model.")
     if out.is_dir():
         raise CommandError(EXIT_RUNTIME, "runtime", f"--out: {out} is a folder; give the name of a file.")
     folder = out.with_name(out.name + ".checkpoint") if checkpoint is None else checkpoint
     limit(threads)
-    estimator = _estimator(model, n_components, chosen | {"random_state": seed, "checkpoint": folder})
+    estimator = _estimator(model, given, options, {"random_state": seed, "checkpoint": folder})
     X = _read(data, missing or "error")
     writable(out.parent)
     started = time.perf_counter()
-    _fit(estimator, X, data, as_epochs=model == "ddnmf")
+    _fit(estimator, X, data)
     seconds = time.perf_counter() - started
-    estimator.set_params(checkpoint=None, verbose=0)  # of this call, not of the model
+    of_this_call = {"checkpoint": None, "verbose": 0}  # not of the model
+    estimator.set_params(
+        **{name: value for name, value in of_this_call.items() if name in estimator.get_params()}
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     estimator.save(out)
     if checkpoint is None:
@@ -134,16 +140,17 @@ def _number(loss: str | None) -> str | float | None:
         return loss
 
 
-def _estimator(model: str, n_components: int, options: dict[str, Any]) -> Any:
-    """Return the estimator, its parameters checked."""
-    from nonneg import DDNMF, NMF
+def _estimator(model: str, given: dict[str, Any], options: dict[str, Any], run: dict[str, Any]) -> Any:
+    """Return the estimator, its parameters checked: ``given`` and ``options``, and what it knows of ``run``."""
+    import nonneg
 
-    cls = NMF if model == "nmf" else DDNMF
+    cls = getattr(nonneg, NAMES[model])
     known = cls._get_param_names()
-    for name in options:
+    for name in [*given, *options]:
         if name not in known:
-            raise CommandError(EXIT_USAGE, "usage", f"--set: {cls.__name__} has no parameter {name!r}.")
-    estimator = cls(n_components, **options)
+            option = FLAGS[name] if name in given else "--set"
+            raise CommandError(EXIT_USAGE, "usage", f"{option}: {cls.__name__} has no parameter {name!r}.")
+    estimator = cls(**given, **options, **{name: value for name, value in run.items() if name in known})
     try:
         estimator._check_params()
     except (TypeError, ValueError) as error:
@@ -184,8 +191,8 @@ def _read(data: str, missing: str) -> Any:
         raise CommandError(EXIT_DATA, "data", f"DATA: {text}") from error
 
 
-def _fit(estimator: Any, X: Any, data: str, *, as_epochs: bool) -> None:
-    """Fit, with a progress bar for epochs; errors are told apart by whom they name."""
+def _fit(estimator: Any, X: Any, data: str) -> None:
+    """Fit, with a progress bar for the epochs of deep models; errors are told apart by whom they name."""
     from sklearn.exceptions import ConvergenceWarning
 
     from nonneg.exceptions import IncompatibleError
@@ -194,11 +201,12 @@ def _fit(estimator: Any, X: Any, data: str, *, as_epochs: bool) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the report says whether it converged
-            if not as_epochs:
+            if not hasattr(estimator, "_resolve"):
                 estimator.fit(X)
                 return
+            name = type(estimator).__name__.lower()
             with Bar(estimator._resolve()["max_epochs"]) as bar:
-                estimator.set_params(verbose=lambda record: bar.tick("ddnmf", int(record["epoch"])))
+                estimator.set_params(verbose=lambda record: bar.tick(name, int(record["epoch"])))
                 estimator.fit(X)
     except IncompatibleError as error:
         raise CommandError(EXIT_USAGE, "usage", str(error)) from error
@@ -222,7 +230,7 @@ def _report(estimator: Any, model: str, out: Path, seconds: float) -> dict[str, 
 
 
 def _sentence(report: dict[str, Any]) -> str:
-    unit = "epochs" if report["model"] == "ddnmf" else "iterations"
+    unit = "epochs" if MODELS[NAMES[report["model"]]] == "nonneg.deep" else "iterations"
     state = "converged" if report["converged"] else "not converged"
     return (
         f"{report['model']} with {report['n_components']} components, {report['n_features']} features: error "
