@@ -13,4 +13,7 @@ MODELS = {
     "DDNMF": "nonneg.deep",
     "Autoencoder": "nonneg.deep",
     "SemiNMF": "nonneg.models.semi",
+    "ArchetypalAnalysis": "nonneg.models.archetypal",
+    "SymmetricNMF": "nonneg.models.symmetric",
+    "NTF": "nonneg.models.tensor",
 }

@@ -210,7 +210,7 @@ def test_negative_cells(name):
     if model._any_sign:
         model.fit(X)
     else:
-        with pytest.raises(ValueError, match="negative"):
+        with pytest.raises(ValueError, match="Negative"):
             model.fit(X)
 
 

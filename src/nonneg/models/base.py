@@ -64,6 +64,7 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     reconstruction_err_ : float
     """
 
+    n_features_in_: int
     _any_sign = False  # whether X may be negative
     _takes_weights = True  # whether fit and transform take cell weights
 
@@ -86,8 +87,8 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the rows: 2 counts a row twice.
         weights : array-like or sparse of shape (n_samples, n_features), optional
-            Weights of the cells; 0 means missing, whatever the cell holds. The columns of a DataFrame must be named as
-            those of X, in that order, where both have names; its index is not looked at.
+            Weights of the cells; 0 means missing, whatever the cell holds. The columns of a DataFrame must be named
+            as those of X, in that order, where both have names; its index is not looked at.
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : array-like of shape (n_components, n_features), optional
             Start values. Names of the columns of ``H_init`` are compared with those of X, as for ``weights``.
@@ -241,6 +242,8 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         source = as_source(
             X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error")
         )
+        if not reset and source.shape[1] != self.n_features_in_:  # rather than of its shape, speak of NaN
+            check_cells(source, whom=f"{type(self).__name__}.{whom}", non_negative=False, takes_missing=False)
         if hasattr(X, "shape") or hasattr(X, "__len__"):
             validate_data(self, X, reset=reset, skip_check_array=True)
         check_names("weights", weights, getattr(self, "feature_names_in_", None))

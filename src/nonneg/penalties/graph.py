@@ -182,7 +182,7 @@ def _as_symmetric(graph: Any) -> sp.csr_array:
     """The user's graph as a float64 CSR matrix; ValueError or TypeError unless square, finite, real and symmetric."""
     # networkx is not a dependency: its graphs are known by what they offer
     if hasattr(graph, "nodes") and hasattr(graph, "edges"):
-        graph = _from_networkx(graph)
+        graph = adjacency(graph)
     try:
         matrix = sp.csr_array(graph if sp.issparse(graph) else np.asarray(graph))
         if matrix.dtype.kind not in "biuf":
@@ -208,8 +208,8 @@ def _as_symmetric(graph: Any) -> sp.csr_array:
     return matrix
 
 
-def _from_networkx(graph: Any) -> sp.csr_array:
-    """Adjacency of a networkx graph in node order; parallel edges add up, and loops have no effect."""
+def adjacency(graph: Any) -> sp.csr_array:
+    """Adjacency of a networkx graph in node order, with the edge attribute "weight"; parallel edges add up."""
     index = {node: i for i, node in enumerate(graph.nodes)}
     rows, cols, weights = [], [], []
     for a, b, weight in graph.edges(data="weight", default=1.0):
@@ -220,7 +220,7 @@ def _from_networkx(graph: Any) -> sp.csr_array:
     half = sp.csr_array(sp.coo_array((weights, (rows, cols)), shape=shape))
     if graph.is_directed():
         return half
-    return sp.csr_array(half + half.T)
+    return sp.csr_array(half + half.T - sp.diags_array(half.diagonal()))
 
 
 def _laplacian(matrix: sp.csr_array, form: str, normalized: bool) -> tuple[Array, sp.csr_array]:
