@@ -163,7 +163,7 @@ def _step(value, total, curve, lin, ridge, lo, hi):
         return (min(max(value * total / linear, lo), hi) if linear > 0 else value), False
     r = curve / total
     b = linear * r + ridge
-    root = math.sqrt(max(b * b - 4.0 * ridge * r * g, 0.0))
+    root = b if ridge == 0 else math.sqrt(max(b * b - 4.0 * ridge * r * g, 0.0))
     if b + root > 0:
         new = value - 2.0 * g / (b + root)
     else:  # the linear part pulls up as well: Newton's step, which cannot go too far
