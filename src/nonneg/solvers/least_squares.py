@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["MAX_SWEEPS", "nonnegative_rows", "unconstrained_rows"]
+__all__ = ["MAX_SWEEPS", "nonnegative_rows", "simplex_rows", "unconstrained_rows"]
 
 MAX_SWEEPS = 2000
 WARM_SWEEPS = 24
@@ -53,6 +53,27 @@ def nonnegative_rows(
         last = V[rest]
         bpp.solve(G, P[rest], last)
         V[rest] = last
+    return V
+
+
+def simplex_rows(G: np.ndarray, P: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+    """The answer for every row with v ≥ 0 and Σ v = 1: an active set (exact); see `kernels.simplex`.
+
+    Parameters
+    ----------
+    G, P : ndarray of shapes (k, k) and (b, k)
+    start : ndarray of shape (b, k), optional
+        Its positive entries are the first guess of the supports; without it a row's answer depends on nothing but the
+        row.
+
+    Returns
+    -------
+    V : ndarray of shape (b, k)
+    """
+    from ..kernels import simplex
+
+    V = np.zeros_like(P) if start is None else start.copy()
+    simplex.solve(G, P, V)
     return V
 
 
