@@ -12,8 +12,14 @@ from .registry import MODELS
 
 __version__ = "0.1.0"
 
-_HOMES = {**MODELS, "load": "nonneg.io"}
-_ROOMS = ("clustering", "datasets", "deep", "exceptions", "losses", "metrics", "penalties", "plots")
+_FUNCTIONS = {
+    "load": "nonneg.io",
+    "exact_nmf": "nonneg.exact",
+    "nonnegative_rank": "nonneg.exact",
+    "nonnegative_rank_factorization": "nonneg.exact",
+}
+_HOMES = {**MODELS, **_FUNCTIONS}
+_ROOMS = ("clustering", "datasets", "deep", "exact", "exceptions", "losses", "metrics", "penalties", "plots")
 
 __all__ = ["__version__", *_HOMES, *_ROOMS]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
@@ -10,6 +12,7 @@ __all__ = [
     "DatasetUnavailable",
     "IncompatibleError",
     "MissingExtraError",
+    "NoRankFactorization",
 ]
 
 
@@ -36,3 +39,27 @@ class DatasetUnavailable(RuntimeError):
 
 class CheckpointError(RuntimeError):
     """A checkpoint is damaged, or belongs to other data or parameters."""
+
+
+class NoRankFactorization(ValueError):
+    """No non-negative factors with as many components as the rank: there are none, or none were found.
+
+    Attributes
+    ----------
+    rank : int
+    interval : RankInterval
+        What is known of the non-negative rank; its certificates are the proof where there is one.
+    """
+
+    def __init__(self, message: str, rank: int, interval: Any) -> None:
+        super().__init__(message)
+        self.rank = rank
+        self.interval = interval
+
+    def __reduce__(self) -> tuple[type[NoRankFactorization], tuple[str, int, Any]]:
+        return type(self), (str(self), self.rank, self.interval)
+
+    @property
+    def proven(self) -> bool:
+        """Whether a lower bound excludes such factors; else they were only not found."""
+        return self.interval.lower > self.rank

@@ -1,0 +1,30 @@
+"""Exact factorization, the non-negative rank with its proofs, and factors of integers and of zeros and ones."""
+
+from ..exceptions import NoRankFactorization
+from .certificates import (
+    Antichain,
+    Certificate,
+    FoolingSet,
+    NestedPolygons,
+    Rank,
+    RectangleCover,
+    RectangleWeights,
+)
+from .factors import ExactResult, exact_nmf
+from .rank import RankInterval, nonnegative_rank, nonnegative_rank_factorization
+
+__all__ = [
+    "Antichain",
+    "Certificate",
+    "ExactResult",
+    "FoolingSet",
+    "NestedPolygons",
+    "NoRankFactorization",
+    "Rank",
+    "RankInterval",
+    "RectangleCover",
+    "RectangleWeights",
+    "exact_nmf",
+    "nonnegative_rank",
+    "nonnegative_rank_factorization",
+]
