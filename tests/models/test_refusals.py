@@ -341,3 +341,11 @@ def test_zeros_in_new_data_are_refused_where_the_loss_is_infinite(method):
     X[0, 0] = 0
     with pytest.raises(ValueError, match="needs X > 0"):
         getattr(model, method)(X)
+
+
+def test_rows_of_weight_zero_that_hide_the_others():
+    faint = np.array([[1.0], [5e-324], [5e-324], [5e-324], [5e-324]])
+    with pytest.raises(ValueError, match=r"sample_weight: rows of weight .* leave these rows out"):
+        NMF(2, loss=3, solver="mu").fit(faint, sample_weight=[0, 0, 0, 1, 0.5])
+    with pytest.raises(ValueError, match="sample_weight: rows of weight"):
+        NMF(1, loss="kl").fit(np.vstack([X, np.full((1, 9), 1e35)]), sample_weight=[1.0] * len(X) + [0])

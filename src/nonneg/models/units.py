@@ -16,6 +16,7 @@ __all__ = ["exponent_of", "loss_times", "power_of", "rescaled", "taken_back", "t
 
 NEAR = 20  # data within 2^±20 are fitted as they are
 MANY_TIMES = 20  # weights up to 2^20 are taken for numbers of rows
+FAINTEST = 2.0**-60  # of the largest cell: a mean that rows without weight hide
 FARTHEST = 1000  # beyond, 2^-power would be no float
 
 
@@ -43,6 +44,11 @@ def weights_rescaled(source: Source, summary: Summary) -> tuple[int, Summary]:
     """
     if source.row_weights is None:
         return 0, summary
+    if 0 < abs(summary.mean) < FAINTEST * summary.maximum:
+        raise ValueError(
+            f"sample_weight: rows of weight (almost) 0 hold cells up to {summary.maximum / source.scale:.3g}, beside "
+            f"which the weighted mean of X, {summary.mean / source.scale:.3g}, is nothing; leave these rows out of X"
+        )
     mean = float(source.row_weights[source.row_weights > 0].mean(dtype=np.float64))
     power = int(np.frexp(mean)[1])
     if -1 < power <= MANY_TIMES:

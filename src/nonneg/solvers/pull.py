@@ -161,9 +161,14 @@ class Penalties:
             h2 = np.einsum("ij,ij->i", H, H, dtype=np.float64)
             cells = self.H.linear * np.dot(sums, h1) + 0.5 * self.H.diagonal * np.dot(squares, h2)
             return float(cells / self.n)
-        # constraints are met by construction, but for frozen rows, which nobody moves
-        pairs = ((self.W, W), (self.H, H))
-        return sum(p.value(V, own.factor) for own, V in pairs for p in own.penalties if not p.is_constraint)
+        # constraints are met by construction, but for frozen rows, which nobody moves; a row's weight counts for its
+        # penalty as for its loss, and so does not move the row
+        cells = self.W.linear * sums.sum() + 0.5 * self.W.diagonal * squares.sum()
+        others = [
+            p.value(W, "W") for p in self.W.penalties if not (p.is_constraint or p.kind == "coordinate")
+        ]
+        of_H = [p.value(H, "H") for p in self.H.penalties if not p.is_constraint]
+        return float(cells) + sum(others) + sum(of_H)
 
 
 def build_penalties(
