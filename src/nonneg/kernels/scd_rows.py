@@ -245,6 +245,10 @@ def _prepare(w, y, pull, lin, l2, d, lo, hi, mass, count, scaled, moving):
 def _sweeps(w, S, row, moving, movers, z, y, lin, l2, lo, hi, n_sweeps, count, edge):
     """Sweep over the listed coordinates; the part of H that belongs to moving[a] is S[row[a]]."""
     zero = w.dtype.type(0)
+    cancels, tiny = (
+        edge[CANCELS],
+        edge[TINY],
+    )  # here: a load under a condition would keep its loop from being SIMD
     for sweep in range(n_sweeps):
         last = -1
         t = zero
@@ -269,12 +273,12 @@ def _sweeps(w, S, row, moving, movers, z, y, lin, l2, lo, hi, n_sweeps, count, e
             )
             if (
                 ask
-            ):  # Σ z h / (y − t h); infinite (or nearly) where a cell would keep nothing but rounding errors
+            ):  # Σ z h / (y − t h): infinite (or nearly) where a cell would keep nothing but rounding errors
                 t = w.dtype.type(value - lo)
                 total = zero
                 for j in range(count):
                     v = y[j] - t * h[j]
-                    v = v if v > edge[CANCELS] * y[j] else edge[TINY]
+                    v = v if v > cancels * y[j] else tiny
                     total += z[j] * (h[j] / v)
                 if lin[k] + l2[k] * lo >= total:
                     new = lo
