@@ -1,4 +1,4 @@
-"""X − 1 μᵀ, μ the weighted mean row, through products with X alone: a sparse X stays sparse.
+"""X − 1 μᵀ, μ the weighted mean row or 0, through products with X alone: a sparse X stays sparse.
 
 What depends on differences of rows only (distances, convex hulls) loses no digits to a mean far from zero. All of it
 is in float64, a block at a time.
@@ -24,6 +24,8 @@ class Centred:
     ----------
     source : Source
     pool : Workers
+    centred : bool, default=True
+        False takes μ = 0: the rows as they are, in float64.
 
     Attributes
     ----------
@@ -37,13 +39,15 @@ class Centred:
         Σ s_i ‖x_i − μ‖²; 0 where that is nothing but rounding.
     """
 
-    def __init__(self, source: Source, pool: Workers) -> None:
+    def __init__(self, source: Source, pool: Workers, *, centred: bool = True) -> None:
         self.source, self.pool = source, pool
         given = source.row_weights
         self.weights = np.ones(source.shape[0]) if given is None else given.astype(np.float64)
         cuts = source.bounds()
-        sums = pool.map(lambda cut: self.weights[slice(*cut)] @ self._rows(cut), cuts)
-        self.mean = sum(sums, np.zeros(source.shape[1])) / self.weights.sum()
+        self.mean = np.zeros(source.shape[1])
+        if centred:
+            sums = pool.map(lambda cut: self.weights[slice(*cut)] @ self._rows(cut), cuts)
+            self.mean = sum(sums, self.mean) / self.weights.sum()
         self.squares = np.concatenate(list(pool.map(self._squares, cuts)))
         self.total = float(self.weights @ self.squares)
         noise = 4 * float(np.finfo(source.float_dtype).eps) ** 2 * float(self.mean @ self.mean)

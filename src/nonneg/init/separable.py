@@ -12,12 +12,10 @@ import scipy.sparse as sp
 
 from ..data import Source, Summary
 from .nndsvd import _codes, _filled
+from .picks import Rows, pick
 from .random import random
 
 __all__ = ["pick_rows", "separable"]
-
-
-AT_ONCE = 4096  # rows
 
 
 def separable(source: Source, summary: Summary, n_components: int, rng: np.random.Generator) -> np.ndarray:
@@ -31,9 +29,7 @@ def separable(source: Source, summary: Summary, n_components: int, rng: np.rando
     """
     m = source.shape[1]
     width = min(m, 4 * n_components + 8)
-    sketch = np.empty(
-        (source.shape[0], width)
-    )  # that of narrow data is X itself: what is projected must be written
+    sketch = np.empty((source.shape[0], width))
     basis = None if width == m else rng.standard_normal((m, width)).astype(source.float_dtype)
     for cut in source.bounds():
         rows: Any = (
@@ -56,7 +52,7 @@ def pick_rows(rest: np.ndarray, n_rows: int, eps: float = 2.0**-52) -> np.ndarra
     Parameters
     ----------
     rest : ndarray of shape (n, d), float64
-        The rows; what is left of them afterwards.
+        The rows.
     n_rows : int
     eps : float, default=2**-52
         Relative accuracy of the rows.
@@ -65,17 +61,5 @@ def pick_rows(rest: np.ndarray, n_rows: int, eps: float = 2.0**-52) -> np.ndarra
     -------
     ndarray of at most ``n_rows`` indices; fewer when nothing but rounding errors is left.
     """
-    norms = np.einsum("ij,ij->i", rest, rest)
-    limit = norms.max(initial=0.0) * eps
-    picked: list[int] = []
-    while len(picked) < n_rows:
-        row = int(np.argmax(norms))
-        if norms[row] <= limit:
-            break
-        picked.append(row)
-        direction = rest[row] / np.sqrt(norms[row])
-        for start in range(0, len(rest), AT_ONCE):
-            part = rest[start : start + AT_ONCE]
-            part -= np.outer(part @ direction, direction)
-        norms = np.einsum("ij,ij->i", rest, rest)
-    return np.array(picked, dtype=np.int64)
+    rows = Rows(np.einsum("ij,ij->i", rest, rest), lambda B: rest @ B, lambda i: rest[i])
+    return np.array([row for row, _ in pick(rows, n_rows, eps=eps)], dtype=np.int64)

@@ -19,7 +19,9 @@ from ..data import Source, Summary, as_source
 from ..data.as_source import check_cells
 from ..data.names import check_names
 from ..data.paths import open_path
+from ..data.source import BLOCK_BYTES
 from .suggest import suggestion
+from .units import loss_times, power_of
 
 __all__ = ["Factorization", "UnweightedFactorization", "check_count", "check_n_components"]
 
@@ -219,14 +221,19 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _score_source(self, source: Source, summary: Summary) -> float:
         """Minus half the weighted mean squared error; models with another loss override it."""
-        W = self._transform_source(source)
-        total = 0.0
-        for block in source.blocks():
-            dense = block.dense()
-            gap = (dense.X - self._inverse(W[block.rows])) ** 2
-            rows = (gap if dense.weights is None else gap * dense.weights).sum(axis=1, dtype=np.float64)
+        loss = self._half_squares(source, self._transform_source(source))
+        return -loss_times(loss / summary.total_weight, -2 * power_of(source))
+
+    def _half_squares(self, source: Source, W: np.ndarray) -> float:
+        """½ Σ s_i w_ij (x_ij − x̂_ij)² in the units of ``source``, in which it cannot overflow."""
+        total, (n, m) = 0.0, source.shape
+        step = max(1, BLOCK_BYTES // (8 * m))  # also where X is sparse: few rows are dense at a time
+        for start in range(0, n, step):
+            dense = source.block(start, min(start + step, n)).dense()
+            gap = (dense.X - source.scale * self._inverse(W[dense.rows])).astype(np.float64) ** 2
+            rows = (gap if dense.weights is None else gap * dense.weights).sum(axis=1)
             total += float(rows.sum() if dense.row_weights is None else rows @ dense.row_weights)
-        return -0.5 * total / summary.total_weight
+        return 0.5 * total
 
     # -- what is done for it --------------------------------------------------------------------------------
 

@@ -148,15 +148,11 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
         self.history_["loss"] = loss_times(self.history_["loss"], power)
         self.reconstruction_err_ = loss_times(np.sqrt(2 * max(outcome.loss, 0)), power / 2)
 
-    def _score_source(self, source: Source, summary: Summary) -> float:
-        """Minus half the mean squared error, found in units in which it cannot overflow."""
-        W, total = self._transform_source(source), 0.0
-        for block in source.blocks():
-            dense = block.dense()
-            gap = (dense.X - source.scale * self._inverse(W[block.rows])).astype(np.float64) ** 2
-            gap = gap if dense.weights is None else gap * dense.weights
-            total += float((gap if block.row_weights is None else gap * block.row_weights[:, None]).sum())
-        return -loss_times(0.5 * total / summary.total_weight, -2 * power_of(source))
+    def _weigh_losses(self, power: int) -> None:
+        """Bring losses found with row weights of another unit back to those of the user."""
+        self.history_["loss"] = loss_times(self.history_["loss"], power)
+        self.restart_losses_ = loss_times(self.restart_losses_, power)
+        self.reconstruction_err_ = loss_times(self.reconstruction_err_, power / 2)
 
     def _checkpoint(
         self,
