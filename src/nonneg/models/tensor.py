@@ -186,12 +186,6 @@ class NTF(TensorFactorization):
         self.weights_ = times(norm, -power)
         return self._in_size(codes, source)
 
-    def _weigh_losses(self, power: int) -> None:
-        """Bring losses found with row weights of another unit back to those of the user."""
-        self.history_["loss"] = loss_times(self.history_["loss"], power)
-        self.restart_losses_ = loss_times(self.restart_losses_, power)
-        self.reconstruction_err_ = loss_times(self.reconstruction_err_, power / 2)
-
     def _start_values(self, W_init: Any, H_init: Any, source: Source) -> list[np.ndarray | None]:
         k, sides = int(self.n_components), self.tensor_shape_
         if W_init is not None and H_init is None:
@@ -206,10 +200,10 @@ class NTF(TensorFactorization):
             )
         powers = [power_of(source)] + [0] * (len(sides) - 1)
         factors = [
-            self._given("H_init", F, (side, k), source, power=power)
+            self._start_value("H_init", F, (side, k), source, power=power)
             for F, side, power in zip(H_init, sides, powers, strict=True)
         ]
-        return [self._given("W_init", W_init, (source.shape[0], k), source), *factors]
+        return [self._start_value("W_init", W_init, (source.shape[0], k), source), *factors]
 
     def _codes(self, source: Source, summary: Summary) -> np.ndarray:
         """The rows that, with the other factors at norm 1, are nearest to X as the source hands it out."""

@@ -1,0 +1,217 @@
+"""Several matrices of the same rows, side by side: views of one thing, of which a row may lack some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .array import ArraySource
+from .as_source import as_source
+from .block import Block
+from .given_weights import row_weights
+from .source import Source, Summary
+
+__all__ = ["Views", "are_views", "as_views"]
+
+
+def are_views(X: Any) -> bool:
+    """Whether X is a dict or list of matrices and not one matrix (which may be a list of its rows)."""
+    if hasattr(X, "shape"):  # a sparse matrix may be a dict
+        return False
+    if isinstance(X, Mapping):
+        return True
+    if not isinstance(X, (list, tuple)) or not len(X):
+        return False
+    return all(view is None or _is_matrix(view) or _is_placed(view) for view in X) and any(
+        view is not None for view in X
+    )
+
+
+def _is_matrix(view: Any) -> bool:
+    return len(getattr(view, "shape", ())) == 2
+
+
+def _is_placed(view: Any) -> bool:
+    return isinstance(view, tuple) and len(view) == 2 and _is_matrix(view[0])
+
+
+class Views(Source):
+    """Sources of the same n rows, each of which may lack some of them.
+
+    Parameters
+    ----------
+    views : list of Source or None
+        None: a view that is not there at all.
+    rows : list of ndarray or None
+        For every view, the index of each of its rows; None where it has all, in order.
+    widths : list of int
+        Columns of each view.
+    n : int
+    """
+
+    def __init__(
+        self, views: list[Source | None], rows: list[np.ndarray | None], widths: list[int], n: int
+    ) -> None:
+        self.views, self.rows, self.widths = views, rows, widths
+        self.shape = (n, sum(widths))
+        wide = any(view is not None and view.float_dtype == np.float64 for view in views)
+        self.dtype = np.dtype(np.float64 if wide else np.float32)
+        self.is_sparse = all(view is None or view.is_sparse for view in views)
+
+    def there(self) -> list[tuple[int, Source, Any]]:
+        """Number, source and rows (an index) of the views that are there."""
+        everywhere = slice(None)
+        return [
+            (v, view, everywhere if self.rows[v] is None else self.rows[v])
+            for v, view in enumerate(self.views)
+            if view is not None
+        ]
+
+    def present(self) -> np.ndarray:
+        """Which row has which view, (n, views) of bool."""
+        found = np.zeros((self.shape[0], len(self.views)), bool)
+        for v, _, rows in self.there():
+            found[rows, v] = True
+        return found
+
+    def weigh(self, weights: np.ndarray | None) -> None:
+        """Give the rows weights."""
+        self.row_weights = weights
+        for _, view, rows in self.there():
+            view.row_weights = None if weights is None else weights[rows]
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks of one view after the other."""
+        for _, view, _ in self.there():
+            yield from view.blocks()
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """The bounds of the longest list of blocks."""
+        return max((view.bounds() for _, view, _ in self.there()), key=len)
+
+    def summary(self) -> Summary:
+        """That of all cells that are there."""
+        found = [view.summary() for _, view, _ in self.there()]
+        return Summary(
+            min(s.minimum for s in found), max(s.maximum for s in found), sum(s.sum for s in found),
+            sum(s.squares for s in found), sum(s.total_weight for s in found), 0,
+        )  # fmt: skip
+
+    def _read(self, rows: slice | np.ndarray) -> Any:
+        raise TypeError("views are read one by one")
+
+
+def as_views(
+    X: Any, sample_weight: Any = None, names: list[str] | None = None, widths: list[int] | None = None
+) -> tuple[Views, list[str] | None]:
+    """Turn a list or dict of views into `Views`, and return their names, if they have any.
+
+    Parameters
+    ----------
+    X : list or dict
+        Of matrices (n, m_v) of any kind; of pairs (matrix, rows) where a view has only those rows; None where a view
+        is missing. A row of NaN is a row that the view does not have.
+    sample_weight : array-like of shape (n,), optional
+    names, widths : list, optional
+        Of a fit: X may then leave views out.
+
+    Raises
+    ------
+    ValueError
+        For views of different lengths, unknown names, and rows that do not exist.
+    """
+    found: list[str] | None = list(map(str, X)) if isinstance(X, Mapping) else None
+    given = [X[name] for name in X] if isinstance(X, Mapping) else list(X)
+    if widths is not None:
+        given, found = _in_order(found, given, names, len(widths)), names
+    labels = [f"X[{name!r}]" for name in found or range(len(given))]
+    sources: list[Source | None] = []
+    rows: list[Any] = []
+    for label, view in zip(labels, given, strict=True):
+        index = None
+        if isinstance(view, tuple):
+            view, index = view
+        sources.append(None if view is None else as_source(view, name=label))
+        rows.append(index)
+    n = _length(labels, sources, rows)
+    for v, (label, source) in enumerate(zip(labels, sources, strict=True)):
+        if source is None:
+            if widths is None:
+                raise ValueError(f"{label} is None: a fit needs every view; leave it out")
+            continue
+        if widths is not None and source.shape[1] != widths[v]:
+            raise ValueError(f"{label} has {source.shape[1]} features, the fit had {widths[v]}")
+        if rows[v] is not None:
+            rows[v] = _checked_rows(label, rows[v], source.shape[0], n)
+        sources[v], rows[v] = _without_nan_rows(source, rows[v])
+    widths = widths or [source.shape[1] for source in sources if source is not None]
+    views = Views(sources, rows, widths, n)
+    if sample_weight is not None:
+        views.weigh(row_weights(sample_weight, n, views.float_dtype))
+    return views, found
+
+
+def _in_order(found: list[str] | None, given: list[Any], names: list[str] | None, count: int) -> list[Any]:
+    """The views in the order of the fit, None for those left out."""
+    if found is None:
+        if len(given) != count:
+            raise ValueError(
+                f"X has {len(given)} views, the fit had {count}; put None in place of a missing one"
+            )
+        return given
+    unknown = [name for name in found if name not in (names or [])]
+    if unknown:
+        raise ValueError(f"X has views {unknown}, which the fit did not have; it had {names}")
+    return [given[found.index(name)] if name in found else None for name in names or []]
+
+
+def _length(labels: list[str], sources: list[Source | None], rows: list[Any]) -> int:
+    """How many rows there are: what views with all rows say, else the largest index."""
+    whole = {
+        label: s.shape[0]
+        for label, s, r in zip(labels, sources, rows, strict=True)
+        if s is not None and r is None
+    }
+    if len(set(whole.values())) > 1:
+        said = ", ".join(f"{label} {length}" for label, length in whole.items())
+        raise ValueError(
+            f"X: views have different numbers of rows ({said}); give a view of some rows as (matrix, rows)"
+        )
+    if whole:
+        return next(iter(whole.values()))
+    ends = [
+        len(np.asarray(r)) if np.asarray(r).dtype == bool else int(np.max(r, initial=-1)) + 1
+        for r in rows
+        if r is not None
+    ]
+    if not ends:
+        raise ValueError("X has no view that is there")
+    return max(ends)
+
+
+def _checked_rows(label: str, rows: Any, length: int, n: int) -> np.ndarray:
+    index = np.asarray(rows)
+    if index.dtype == bool and index.shape == (n,):
+        index = np.flatnonzero(index)
+    if index.dtype.kind not in "iu" or index.shape != (length,):
+        raise ValueError(
+            f"{label}: rows must be {length} integers, one for each row of the matrix, or a mask of ({n},)"
+        )
+    if length and (index.min() < 0 or index.max() >= n or len(np.unique(index)) < length):
+        raise ValueError(f"{label}: rows must be different indices between 0 and {n - 1}")
+    return index
+
+
+def _without_nan_rows(source: Source, rows: np.ndarray | None) -> tuple[Source, np.ndarray | None]:
+    """The same without rows that are NaN throughout."""
+    if not isinstance(source, ArraySource) or source.dtype.kind != "f":
+        return source, rows
+    kept = ~np.concatenate([np.isnan(source.read(*cut)).all(axis=1) for cut in source.bounds()])
+    if kept.all():
+        return source, rows
+    if not kept.any():
+        raise ValueError("X: a view has no row that is not NaN; put None in its place")
+    index = np.arange(source.shape[0]) if rows is None else rows
+    return ArraySource(source.X[kept]), index[kept]

@@ -1,0 +1,286 @@
+"""Joint NMF: several matrices of the same rows with one W."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions
+
+from ..data import Source, Summary
+from ..data.as_source import check_cells
+from ..data.threads import workers
+from ..data.views import Views, are_views, as_views
+from ..solvers.iterate import Arrays
+from ..solvers.joint import Joint
+from ..solvers.loop import ROW_TOLERANCE
+from ..solvers.momentum import accelerated, at_rest
+from ..solvers.step import Record
+from .callbacks import with_callbacks
+from .iterative import IterativeFactorization
+from .parameters import ITERATION_PARAMETERS
+from .units import loss_times, power_of, times, weights_rescaled
+from .view_units import views_in_range, weight_roots
+
+__all__ = ["JointNMF"]
+
+
+class JointNMF(IterativeFactorization):
+    """NMF of several views of the same rows: X_v ≈ W H_v, with one W and an H for each view.
+
+        minimise  ½ Σ_v α_v Σ_{i has v} s_i ‖X_v,i − W_i H_v‖²   over W ≥ 0, H_v ≥ 0
+
+    Views are measurements of different kinds of the same things: words and pixels of a document, genes and proteins of
+    a cell. A row may lack views; what it has decides its W. One matrix is one view, and its joint NMF is `NMF`.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+    view_weights : "balanced", None, or list or dict of float, default="balanced"
+        α. ``"balanced"``: so that Σ s x² is the same for every view, their mean; units and widths of the views then do
+        not decide. None: 1, as if the views were one matrix.
+    n_init : int, default=1
+        Random starts; the best is kept.
+    max_iter : int, default=500
+    tol : float, default=1e-4
+        The largest KKT residual (see ``kkt_residual_``) at which a fit has converged.
+    max_time : float, optional
+        Seconds.
+    checkpoint : path, optional
+        A folder; an interrupted fit goes on from there.
+    random_state : int, RandomState, Generator or None
+    verbose : int, default=0
+
+    Attributes
+    ----------
+    view_components_ : list or dict of ndarray of shapes (n_components, m_v)
+        H_v, in the units of its view; a dict where X was one.
+    components_ : ndarray of shape (n_components, n_features_in_)
+        All H_v side by side. Their size: the root mean square of a row of all √α_v H_v is the mean of all √α_v X_v.
+    view_weights_ : ndarray of shape (n_views,)
+    view_names_ : list of str or None
+    view_widths_ : list of int
+    kkt_residual_, converged_, reconstruction_err_, restart_losses_, n_iter_, n_components_, n_features_in_, history_
+        As for `NMF`.
+
+    Notes
+    -----
+    X is a list or dict of matrices of any kind that `NMF` takes, sparse and dense mixed. A view that lacks rows has NaN
+    throughout these rows, or is a pair (matrix, rows). `transform` takes any of the views: None in a list, no entry in
+    a dict. A row without any view gets 1/k. Single missing cells are a matter for `NMF` with ``missing="ignore"``.
+
+    Heavy views win: a view with large α and much noise pulls W towards its noise.
+
+    References
+    ----------
+    Liu, Wang, Gao and Han (2013), *Multi-view clustering via joint nonnegative matrix factorization*, SDM, for the aim;
+    the shared W of eq. 1 is that of Zhang et al. (2012), Nucleic Acids Research 40, 9379, eq. 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nonneg import JointNMF
+    >>> rng = np.random.default_rng(0)
+    >>> W = rng.random((50, 2))
+    >>> X = {"words": W @ rng.random((2, 20)), "pixels": W @ rng.random((2, 8))}
+    >>> model = JointNMF(2, random_state=0).fit(X)
+    >>> model.view_components_["pixels"].shape, model.transform({"words": X["words"]}).shape
+    ((2, 8), (50, 2))
+    """
+
+    view_names_: list[str] | None
+    view_widths_: list[int]
+    _is_matrix: bool
+
+    _takes_weights = False
+    _parameter_constraints = {
+        **ITERATION_PARAMETERS,
+        "view_weights": [StrOptions({"balanced"}), "array-like", dict, None],
+    }
+
+    def __init__(
+        self, n_components: int = 10, *, view_weights: Any = "balanced", n_init: int = 1, max_iter: int = 500,
+        tol: float = 1e-4, max_time: float | None = None, checkpoint: Any = None, random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:  # fmt: skip
+        self.n_components = n_components
+        self.view_weights = view_weights
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- data -----------------------------------------------------------------------------------------------
+
+    def _source(
+        self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False
+    ) -> Source:
+        if not are_views(X):
+            source = super()._source(X, whom=whom, weights=weights, sample_weight=sample_weight, reset=reset)
+            views = Views([source], [None], [source.shape[1]], source.shape[0])
+            views.row_weights, names = source.row_weights, None
+            self._is_matrix = reset or getattr(self, "_is_matrix", False)
+        else:
+            if weights is not None:
+                raise ValueError(
+                    f"{type(self).__name__}.{whom} takes no cell weights; weigh views with view_weights"
+                )
+            known = (None, None) if reset else (self.view_names_, self.view_widths_)
+            views, names = as_views(X, sample_weight, *known)
+            if reset:
+                self.__dict__.pop("feature_names_in_", None)
+                self._is_matrix, self.n_features_in_ = False, views.shape[1]
+        if reset:
+            self.view_names_, self.view_widths_ = names, views.widths
+        return views
+
+    def _check_data(self, source: Source, whom: str) -> Summary:
+        for v, view, _ in source.there():  # type: ignore[attr-defined]
+            name = "X" if self._is_matrix else f"X[{(self.view_names_ or range(v + 1))[v]!r}]"
+            found = view.summary()
+            if not np.isfinite([found.sum, found.maximum]).all() or found.minimum < 0:
+                check_cells(view, whom=f"{type(self).__name__}.{whom}", name=name, takes_missing=False)
+        return super()._check_data(source, whom)
+
+    def _alphas(self, views: Views) -> np.ndarray:
+        """α for views as they hand themselves out."""
+        powers = [0 if view is None else power_of(view) for view in views.views]
+        return np.ldexp(self._roots, power_of(views) - np.array(powers)) ** 2
+
+    # -- fit ------------------------------------------------------------------------------------------------
+
+    @with_callbacks
+    def _fit_source(
+        self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        views, k = self._as_views(source), int(self.n_components)
+        views_in_range(views)
+        row_power, _ = weights_rescaled(views, summary)
+        views.weigh(views.row_weights)
+        self._roots = weight_roots(self.view_weights, views, self.view_names_)
+        with np.errstate(over="ignore", under="ignore"):
+            self.view_weights_ = self._roots**2
+        alphas, given = self._alphas(views), self._start_values(W_init, H_init, views)
+        names = [f"H{v}" for v in range(len(views.views))]
+        with workers(len(views.bounds())) as pool:
+            joint = Joint(views, alphas, pool)
+
+            def start(rng: np.random.Generator, first: bool) -> Arrays:
+                Hs = [
+                    (rng.random((m, k)) * joint.unit / np.sqrt(alpha)).astype(views.float_dtype)
+                    for m, alpha in zip(views.widths, alphas, strict=True)
+                ]
+                Hs = Hs if given[1] is None else given[1]
+                W = np.zeros((views.shape[0], k), views.float_dtype) if given[0] is None else given[0]
+                return Arrays(at_rest({"W": W, **dict(zip(names, Hs, strict=True))}))
+
+            def move(at: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float, float]:
+                W, Hs, loss, residual = joint.move(at["W"], [at[name] for name in names])
+                return {"W": W, **dict(zip(names, Hs, strict=True))}, loss, residual.relative
+
+            def step(state: Arrays) -> Record:
+                joint.exact, before = bool(state["scalars"][3]), state["scalars"][2]
+                record = accelerated(state, move, names)
+                W, Hs = state["W"], [state[name] for name in names]
+                if joint.cancels(record.loss, before - record.loss):
+                    record.loss = joint.loss(W, Hs)
+                    state["scalars"] = np.array([*state["scalars"][:2], record.loss, 1.0])
+                if record.kkt <= self.tol:
+                    record.kkt = joint.residual(W, Hs).relative
+                return record
+
+            best = self._search(views, start, step, given=(given[0], *(given[1] or ())))
+            Hs = [best.arrays[name] for name in names]
+            if not self.converged_:
+                self.kkt_residual_ = joint.residual(best.arrays["W"], Hs).relative
+            self._weigh_losses(row_power)
+            self._accept(Hs, joint)
+        return self._rows(views)
+
+    def _start_values(
+        self, W_init: Any, H_init: Any, views: Views
+    ) -> tuple[np.ndarray | None, list[np.ndarray] | None]:
+        k = int(self.n_components)
+        if H_init is None:
+            if W_init is not None:
+                raise ValueError("W_init was given without H_init; give both, or H_init alone")
+            return None, None
+        if isinstance(H_init, Mapping):
+            H_init = [H_init[name] for name in self.view_names_ or []]
+        elif not isinstance(H_init, (list, tuple)) or np.ndim(H_init[0]) < 2:
+            H_init = np.split(np.asarray(H_init), np.cumsum(views.widths)[:-1], axis=1)
+        if len(H_init) != len(views.widths):
+            raise ValueError(f"H_init has {len(H_init)} views, X has {len(views.widths)}")
+        Hs: list[np.ndarray] = []
+        for H, (v, view, _) in zip(H_init, views.there(), strict=True):
+            found = self._start_value("H_init", H, (k, views.widths[v]), views, power=power_of(view))
+            assert found is not None
+            Hs.append(np.ascontiguousarray(found.T))
+        return self._start_value("W_init", W_init, (views.shape[0], k), views), Hs
+
+    def _accept(self, Hs: list[np.ndarray], joint: Joint) -> None:
+        """Set the components, all of one size."""
+        cells = sum(len(H) for H in Hs)
+        squares = sum(
+            alpha * (H.astype(np.float64) ** 2).sum(axis=0) for alpha, H in zip(joint.alphas, Hs, strict=True)
+        )
+        sizes = np.sqrt(squares / cells) / joint.unit
+        sizes = np.where(sizes > 0, sizes, 1)
+        powers = [power_of(view) for _, view, _ in joint.there]
+        self.components_ = np.hstack(
+            [times((H / sizes).T, -power, H.dtype) for H, power in zip(Hs, powers, strict=True)]
+        )
+        self.n_components_ = int(self.n_components)
+
+    def _rows(self, views: Views) -> np.ndarray:
+        dtype = np.dtype(views.float_dtype)
+        powers = [0 if view is None else power_of(view) for view in views.views]
+        Hs = [
+            np.ascontiguousarray(times(H, power, dtype).T)
+            for H, power in zip(self._split(self.components_), powers, strict=True)
+        ]
+        with workers(len(views.bounds())) as pool:
+            return Joint(views, self._alphas(views), pool).solve(Hs, ROW_TOLERANCE[dtype])
+
+    # -- after the fit --------------------------------------------------------------------------------------
+
+    @property
+    def view_components_(self) -> Any:
+        """H_v of every view, (n_components, m_v)."""
+        return self._named(self._split(self.components_))
+
+    def _split(self, wide: np.ndarray) -> list[np.ndarray]:
+        return np.split(wide, np.cumsum(self.view_widths_)[:-1], axis=1)
+
+    def _named(self, parts: list[np.ndarray]) -> Any:
+        return parts if self.view_names_ is None else dict(zip(self.view_names_, parts, strict=True))
+
+    def _as_views(self, source: Source) -> Views:
+        assert isinstance(source, Views)
+        return source
+
+    def _transform_source(self, source: Source) -> np.ndarray:
+        views = self._as_views(source)
+        views_in_range(views)
+        return self._rows(views)
+
+    def _inverse(self, W: np.ndarray) -> Any:
+        """A matrix where X was one; else a list or dict of the views."""
+        wide = W @ self.components_
+        return wide if self._is_matrix else self._named(self._split(wide))
+
+    def _score_source(self, source: Source, summary: Summary) -> float:
+        views = self._as_views(source)
+        views_in_range(views)
+        W, dtype = self._rows(views), np.dtype(views.float_dtype)
+        Hs = [
+            np.ascontiguousarray(times(H, 0 if view is None else power_of(view), dtype).T)
+            for H, view in zip(self._split(self.components_), views.views, strict=True)
+        ]
+        with workers(len(views.bounds())) as pool:
+            loss = Joint(views, self._alphas(views), pool).loss(W, Hs)
+        return -loss_times(loss / summary.total_weight, -2 * power_of(views))

@@ -1,0 +1,163 @@
+"""X_v ≈ W H_v for several views v of the same rows: least squares with one W.
+
+    ½ Σ_v α_v Σ_{i has v} s_i ‖X_v,i − W_i H_v‖²
+
+A row of W meets the Gram matrix Σ_v α_v H_v H_vᵀ of the views it has: rows with the same views are solved together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..data.products import Products
+from ..data.threads import Workers
+from ..data.views import Views
+from ..losses import as_loss
+from .gram import cancels
+from .kkt import Residual, column_squares, residual_of
+from .least_squares import nonnegative_rows
+from .quadratic import Sweep
+
+__all__ = ["Joint"]
+
+SWEEPS = 8
+
+
+class Joint:
+    """The problem above, and passes of descent on it.
+
+    Parameters
+    ----------
+    views : Views
+    alphas : ndarray of shape (views,)
+        α, for the views as their sources hand them out.
+    pool : Workers
+    """
+
+    def __init__(self, views: Views, alphas: np.ndarray, pool: Workers) -> None:
+        self.views, self.alphas, self.s = views, alphas, views.row_weights
+        self.there = views.there()
+        self.products = {v: Products(view, pool) for v, view, _ in self.there}
+        self.pool, self.exact = pool, False
+        found = {v: view.summary() for v, view, _ in self.there}
+        self.squares = {v: summary.squares for v, summary in found.items()}
+        self.total = sum(float(alphas[v]) * squares for v, squares in self.squares.items())
+        weight = sum(summary.total_weight for summary in found.values())
+        mean = sum(float(np.sqrt(alphas[v])) * summary.sum for v, summary in found.items()) / weight
+        self.unit = mean or 1.0
+        kinds, self.kind = np.unique(views.present(), axis=0, return_inverse=True)
+        self.kinds, self.kind = kinds, self.kind.reshape(-1)
+
+    # -- W given all H --------------------------------------------------------------------------------------
+
+    def row_terms(self, Hs: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+        """For H_v as (m_v, k): the Gram matrix of every kind of row, and P = Σ_v α_v X_v H_vᵀ."""
+        dtype, k = Hs[0].dtype, Hs[0].shape[1]
+        P = np.zeros((self.views.shape[0], k), dtype)
+        for v, _, rows in self.there:
+            P[rows] += dtype.type(self.alphas[v]) * self.products[v].right(Hs[v])
+        grams = [dtype.type(alpha) * (H.T @ H) for alpha, H in zip(self.alphas, Hs, strict=True)]
+        return [
+            sum((grams[v] for v in np.flatnonzero(kind)), np.zeros((k, k), dtype)) for kind in self.kinds
+        ], P
+
+    def groups(self) -> list[np.ndarray | slice]:
+        """The rows of every kind."""
+        if len(self.kinds) == 1:
+            return [slice(None)]
+        return [np.flatnonzero(self.kind == kind) for kind in range(len(self.kinds))]
+
+    def solve(self, Hs: list[np.ndarray], tol: float) -> np.ndarray:
+        """W for these H, to tolerance; 1/k in rows that have no view."""
+        grams, P = self.row_terms(Hs)
+        W = np.full_like(P, 1 / P.shape[1])
+        for rows, G, kind in zip(self.groups(), grams, self.kinds, strict=True):
+            if kind.any():
+                W[rows] = nonnegative_rows(G, np.ascontiguousarray(P[rows]), 0.0, np.inf, tol)
+        return W
+
+    # -- a pass ---------------------------------------------------------------------------------------------
+
+    def move(
+        self, W: np.ndarray, Hs: list[np.ndarray]
+    ) -> tuple[np.ndarray, list[np.ndarray], float, Residual]:
+        """W, then every H_v; their loss, and the residual met on the way."""
+        grams, P = self.row_terms(Hs)
+        W = W.copy()
+        for rows, G in zip(self.groups(), grams, strict=True):
+            part = np.ascontiguousarray(W[rows])
+            Sweep(SWEEPS).rows(part, G, np.ascontiguousarray(P[rows]), 0.0, np.inf)
+            W[rows] = part
+        residual = self._residual_of_rows(W, Hs, grams, P)
+        moved, loss = list(Hs), 0.0
+        terms = {}
+        for v, _, rows in self.there:
+            A, B = terms[v] = self._column_terms(v, W[rows])
+            moved[v] = Hs[v].copy()
+            Sweep(SWEEPS).rows(moved[v], A, B, 0.0, np.inf)
+            inner = float(np.einsum("ij,ij->", B.astype(np.float64), moved[v]))
+            H64 = moved[v].astype(np.float64)
+            square = float(np.einsum("ij,ij->", A.astype(np.float64), H64.T @ H64))
+            loss += 0.5 * float(self.alphas[v]) * (self.squares[v] - 2 * inner + square)
+        d = self._units(W, moved)
+        for v, (A, B) in terms.items():
+            residual |= self._residual_of_columns(v, moved[v], A, B, d)
+        return W, moved, self.loss(W, moved) if self.exact else loss, residual
+
+    def _column_terms(self, v: int, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Wᵀ S W and X_vᵀ S W over the rows of a view."""
+        s = self.views.views[v].row_weights  # type: ignore[union-attr]
+        weighted = W if s is None else W * s[:, None]
+        return weighted.T @ W, np.ascontiguousarray(self.products[v].left(weighted).astype(W.dtype))
+
+    def _units(self, W: np.ndarray, Hs: list[np.ndarray]) -> np.ndarray:
+        """The d such that columns of W d and rows of all √α_v H_v / (unit d) together have equal norms."""
+        a = np.sqrt(column_squares(W, self.s))
+        b = (
+            np.sqrt(sum(alpha * column_squares(H) for alpha, H in zip(self.alphas, Hs, strict=True)))
+            / self.unit
+        )
+        usable = (a > 0) & (b > 0)
+        return np.where(usable, np.sqrt(np.where(usable, b, 1) / np.where(usable, a, 1)), 1.0)
+
+    def _residual_of_rows(
+        self, W: np.ndarray, Hs: list[np.ndarray], grams: list[np.ndarray], P: np.ndarray
+    ) -> Residual:
+        found, d = Residual(), self._units(W, Hs)
+        for rows, G in zip(self.groups(), grams, strict=True):
+            weights = None if self.s is None else self.s[rows]
+            found |= residual_of(W[rows], P[rows], W[rows] @ G, d, self.unit**-2, row_weights=weights)
+        return found
+
+    def _residual_of_columns(
+        self, v: int, H: np.ndarray, A: np.ndarray, B: np.ndarray, d: np.ndarray
+    ) -> Residual:
+        alpha = float(self.alphas[v])
+        units = np.sqrt(alpha) / (self.unit * d) if alpha > 0 else 1 / d
+        return residual_of(H, alpha * B, alpha * (H @ A), units, self.unit**-2)
+
+    def residual(self, W: np.ndarray, Hs: list[np.ndarray]) -> Residual:
+        """The KKT residual at these factors."""
+        found, d = self._residual_of_rows(W, Hs, *self.row_terms(Hs)), self._units(W, Hs)
+        for v, _, rows in self.there:
+            found |= self._residual_of_columns(v, Hs[v], *self._column_terms(v, W[rows]), d)
+        return found
+
+    # -- the loss -------------------------------------------------------------------------------------------
+
+    def cancels(self, loss: float, fall: float) -> bool:
+        """Whether losses must be summed from the residual from here on."""
+        return not self.exact and cancels(loss, fall, self.total, np.dtype(self.views.float_dtype))
+
+    def loss(self, W: np.ndarray, Hs: list[np.ndarray]) -> float:
+        """The loss from the residuals themselves."""
+        total = 0.0
+        for v, view, rows in self.there:
+            mine, H = W[rows], np.ascontiguousarray(Hs[v].T)
+
+            def value(cut: tuple[int, int], view=view, mine=mine, H=H) -> float:
+                block = view.block(*cut)
+                return as_loss(2).value(block, mine[block.rows], H)
+
+            total += float(self.alphas[v]) * sum(self.pool.map(value, view.bounds()))
+        return total
