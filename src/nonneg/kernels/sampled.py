@@ -8,7 +8,6 @@ rows (`csr_add_outer`), which are added in row order.
 
 from __future__ import annotations
 
-
 from nonneg.kernels.jit import kernel
 
 __all__ = ["csr_add_outer", "csr_dot", "sampled_product"]

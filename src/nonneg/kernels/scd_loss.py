@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonneg.kernels.jit import kernel
+from nonneg.kernels.jit import kernel, part
 
 __all__ = ["kl_loss", "kl_loss_csr", "kl_loss_csr_weighted", "kl_loss_weighted"]
 
 CHUNK = 256  # logarithms taken together
 
 
-@kernel
+@part
 def _x_log(x, q, bits, powers, count):
     """Σ x log q in float64, for the first `count` cells; `bits` is q seen as int64, `powers` scratch.
 

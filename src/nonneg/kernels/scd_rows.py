@@ -36,7 +36,7 @@ import math
 
 import numpy as np
 
-from nonneg.kernels.jit import kernel
+from nonneg.kernels.jit import kernel, part
 
 __all__ = ["rows_csr", "rows_dense"]
 
@@ -45,7 +45,7 @@ ROUND = 4  # sweeps between two recomputations of y and of all gradients
 NOTHING, HUGE, CANCELS, TINY = 0, 1, 2, 3  # places in `edge`: see `scd`
 
 
-@kernel
+@part
 def _look_cells(w, Ht, cells, z, y, part, pull, bare, count, edge):
     """Y ← w H and pull ← H (z / y) on the listed cells; lists and counts the cells that have (almost) no y."""
     K = w.shape[0]
@@ -77,7 +77,7 @@ def _look_cells(w, Ht, cells, z, y, part, pull, bare, count, edge):
     return found
 
 
-@kernel
+@part
 def _look_dense(w, H, z, y, q, pull, bare, edge):
     """The same over a whole dense row; cells without data get a huge y, so that they weigh nothing in any sum."""
     K, m = H.shape
@@ -112,7 +112,7 @@ def _look_dense(w, H, z, y, q, pull, bare, edge):
     return found
 
 
-@kernel
+@part
 def _mend(w, H, cells, z, bare, found, lin, l2, d, hi, users, lift):
     """Give the `found` cells of `bare`, which have (almost) no y, a share; or forget them.
 
@@ -148,7 +148,7 @@ def _mend(w, H, cells, z, bare, found, lin, l2, d, hi, users, lift):
             w[k] = min(w[k] + step, hi)
 
 
-@kernel
+@part
 def _step(value, total, curve, lin, ridge, lo, hi):
     """Where the coordinate w_k = value goes, and whether the gradient at `lo` should be asked first."""
     linear = lin + ridge * value
@@ -175,7 +175,7 @@ def _step(value, total, curve, lin, ridge, lo, hi):
     return max(max(new, safe), lo), new < safe and new <= lo
 
 
-@kernel
+@part
 def _measure(w, pull, lin, l2, d, lo, hi, mass, counts, found):
     """max_k |v_k − clip(v_k − ∇_k / L_k)| with v_k = w_k L_k / Σz: free of the units of x, w and h.
 
@@ -203,7 +203,7 @@ def _measure(w, pull, lin, l2, d, lo, hi, mass, counts, found):
     return worst
 
 
-@kernel
+@part
 def _prepare(w, y, pull, lin, l2, d, lo, hi, mass, count, scaled, moving):
     """List the coordinates that are not held at a bound by their gradient, after a step along the ray α w if `scaled`.
 
@@ -241,7 +241,7 @@ def _prepare(w, y, pull, lin, l2, d, lo, hi, mass, count, scaled, moving):
     return movers
 
 
-@kernel
+@part
 def _sweeps(w, S, row, moving, movers, z, y, lin, l2, lo, hi, n_sweeps, count, edge):
     """Sweep over the listed coordinates; the part of H that belongs to moving[a] is S[row[a]]."""
     zero = w.dtype.type(0)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonneg.kernels.jit import kernel
+from nonneg.kernels.jit import kernel, part
 
 __all__ = [
     "kkt_rows_weighted",
@@ -34,7 +34,7 @@ __all__ = [
 BLOCK = 256
 
 
-@kernel
+@part
 def _add_gram(G, part, Ht, cells, extra, count):
     """G ← G + Σ_t extra_t h_t h_tᵀ (lower triangle), four cells at a time."""
     K = G.shape[0]
@@ -64,7 +64,7 @@ def _add_gram(G, part, Ht, cells, extra, count):
                 target[b] += row[b]
 
 
-@kernel
+@part
 def _add_rows(p, part, Ht, cells, weight, count):
     """P ← p + Σ_t weight_t h_t."""
     K = p.shape[0]
@@ -79,7 +79,7 @@ def _add_rows(p, part, Ht, cells, weight, count):
             p[k] += part[k]
 
 
-@kernel
+@part
 def _finish(G, size, ridge):
     """Mirror the triangle, clear what is rounding error, add the ridge. `size` bounds what was summed for G_kk."""
     K = G.shape[0]
@@ -96,7 +96,7 @@ def _finish(G, size, ridge):
         G[a, a] += ridge[a]
 
 
-@kernel
+@part
 def _descend(w, G, p, g, lo, hi, n_sweeps, frozen):
     """Cyclic coordinate descent for one row; g is kept equal to w G − p."""
     K = w.shape[0]
@@ -135,7 +135,7 @@ def _descend(w, G, p, g, lo, hi, n_sweeps, frozen):
             break
 
 
-@kernel
+@part
 def _change(w, old):
     total = 0.0
     for k in range(w.shape[0]):
@@ -228,7 +228,7 @@ def _rows_csr(W, Ht, base, offset, data, indices, indptr, weights, ridge, lin, l
     return total
 
 
-@kernel
+@part
 def _violation(w, gradient, force, d, lo, hi, frozen):
     worst, scale = 0.0, 0.0
     for k in range(w.shape[0]):
