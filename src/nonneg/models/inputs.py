@@ -10,18 +10,14 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ..data import Source, Summary
-from ..exceptions import IncompatibleError
 from ..penalties import combine
 from ..solvers.problem import Problem
-from ..solvers.pull import Penalties, Pull
-from ..solvers.select import choose
-from ..solvers.step import Solver
+from ..solvers.pull import Pull
 from .units import exponent_of, times
 
 __all__ = [
     "arrays_of",
     "check_positive",
-    "chosen",
     "draw_seed",
     "fitted_so_far",
     "frozen_mask",
@@ -40,20 +36,6 @@ def draw_seed(random_state: Any) -> int:
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def chosen(name: str, loss: Any, source: Source, penalties: Penalties | None) -> Solver:
-    """The solver for a problem; where "auto" chose one that cannot take it, the refusal says why it was chosen."""
-    try:
-        return choose(name, loss, source, penalties)
-    except IncompatibleError as error:
-        if name != "auto" or not str(error).startswith("solver="):
-            raise
-        where = "" if source.in_memory else " and X not in memory"
-        raise IncompatibleError(
-            f"solver='auto' goes by loss and data, here loss={loss.name!r}{where}, and chose one that cannot do it: "
-            f"{error}"
-        ) from None
 
 
 def warn_of_one_start(n_init: int, stacklevel: int) -> None:

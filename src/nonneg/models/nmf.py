@@ -15,12 +15,12 @@ from ..solvers.loop import ROW_TOLERANCE, solve
 from ..solvers.problem import Problem
 from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
+from ..solvers.select import choose
 from ..solvers.start import Start, starting_point
 from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks, with_log
 from .certificate import warn_of_useless
 from .inputs import (
     arrays_of,
-    chosen,
     draw_seed,
     fitted_so_far,
     frozen_mask,
@@ -193,7 +193,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         problem = Problem(
             source, loss, unit, summary.total_weight, summary.squares, frozen, penalties or None
         )
-        solver = chosen(self.solver, loss, source, penalties)
+        solver = choose(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
         best, losses = None, []
         power = 0 if self._pins_H() else -power_of(source)

@@ -50,11 +50,21 @@ def choose(name: str, loss: Any, source: Source, penalties: Penalties | None = N
             f"solver={name!r} is unknown; choose 'auto' or one of {', '.join(map(repr, SOLVERS))}"
         )
     beta = getattr(loss, "beta", None)
-    if name == "auto":
+    auto = name == "auto"
+    if auto:
         name = "hals" if beta == 2 else "scd" if beta == 1 else "mu"
         if (source.is_masked or name == "scd") and not source.in_memory:
             name = "mu"
-    _check(name, loss, beta, source, penalties)
+    try:
+        _check(name, loss, beta, source, penalties)
+    except IncompatibleError as error:
+        if not (auto and str(error).startswith("solver=")):
+            raise
+        where = "" if source.in_memory else " and X not in memory"
+        raise IncompatibleError(
+            f"solver='auto' goes by loss and data, here loss={loss.name!r}{where}, and chose one that cannot do it: "
+            f"{error}"
+        ) from None
     if name == "hals":
         if source.is_masked:
             return MaskedHALS(DENSE_SWEEPS)
