@@ -50,7 +50,7 @@ __all__ = ["NMF"]
 
 
 #: Part of every checkpoint's fingerprint. Raise it when a resumed fit would no longer be the fit it was begun as.
-CHECKPOINT_VERSION = 3
+CHECKPOINT_VERSION = 4
 
 
 class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
