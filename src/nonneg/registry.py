@@ -22,5 +22,7 @@ MODELS = {
     "ProjectiveNMF": "nonneg.models.projective",
     "TriNMF": "nonneg.models.tri",
     "NTF": "nonneg.models.tensor",
+    "NonnegativeTucker": "nonneg.models.tucker",
     "JointNMF": "nonneg.models.joint",
+    "BooleanNMF": "nonneg.exact.boolean",
 }

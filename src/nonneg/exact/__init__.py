@@ -1,6 +1,7 @@
 """Exact factorization, the non-negative rank with its proofs, and factors of integers and of zeros and ones."""
 
 from ..exceptions import NoRankFactorization
+from .boolean import BooleanNMF
 from .certificates import (
     Antichain,
     Certificate,
@@ -10,11 +11,13 @@ from .certificates import (
     RectangleCover,
     RectangleWeights,
 )
+from .covers import boolean_rank
 from .factors import ExactResult, exact_nmf
 from .rank import RankInterval, nonnegative_rank, nonnegative_rank_factorization
 
 __all__ = [
     "Antichain",
+    "BooleanNMF",
     "Certificate",
     "ExactResult",
     "FoolingSet",
@@ -24,6 +27,7 @@ __all__ = [
     "RankInterval",
     "RectangleCover",
     "RectangleWeights",
+    "boolean_rank",
     "exact_nmf",
     "nonnegative_rank",
     "nonnegative_rank_factorization",

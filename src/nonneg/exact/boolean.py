@@ -1,0 +1,227 @@
+"""Boolean factorization: X ≈ W ∘ H with all three of zeros and ones."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ..data import Source, Summary
+from ..data.threads import workers
+from ..models.callbacks import with_callbacks
+from ..models.iterative import IterativeFactorization
+from ..models.parameters import ITERATION_PARAMETERS
+from ..solvers.iterate import Arrays
+from ..solvers.step import Record, relative_change
+from .boolean_starts import asso, grecond
+from .unions import Ones, choose_columns, choose_rows, choose_rows_anew, wrong_cells
+
+__all__ = ["BooleanNMF"]
+
+LOOK_AHEAD = 5
+
+
+class BooleanNMF(IterativeFactorization):
+    """Boolean matrix factorization: (W ∘ H)_ij = max_k W_ik H_kj, an *or* of *and*s, with the fewest wrong cells.
+
+        min over W ∈ {0, 1}^(n × k), H ∈ {0, 1}^(k × m) of ½ Σ_ij s_i |x_ij − (W ∘ H)_ij|
+
+    A component is a set of columns that occur together, and the rows in which they do. Ones that two components cover
+    count once, where `NMF` adds them up to 2.
+
+    It starts from ASSO and from GreConD, whichever is better after rows of W have chosen, and then alternates: given
+    H, every row of W takes the best of its 2^k choices, given W every column of H does (with more than 8 components,
+    8 at a time). The loss falls until a pass mends no cell.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        k, the number of components.
+    threshold : float or None, default=0.5
+        Cells above it are 1, all others 0: data need not be zero and one, and 0 makes counts into presence. None
+        refuses data with other values than 0 and 1.
+    init : {"auto", "asso", "grecond", "random"}, default="auto"
+        Where H starts; ``"auto"`` is the better of the first two. Further starts (``n_init``) are rows of X.
+    n_init, max_iter, max_time, checkpoint, random_state, verbose
+        As for `nonneg.NMF`; ``max_iter=100``.
+    tol : float, default=0
+        Passes end when one mends at most this share of the ones of X. 0: when it mends none.
+
+    Attributes
+    ----------
+    components_ : ndarray of int, (k, m)
+        H.
+    reconstruction_err_ : float
+        √(wrong cells), as the Frobenius norm of X − W ∘ H.
+    kkt_residual_ : float
+        The share of the ones that the last pass mended; 0 says that no row of W and no column of H, alone, can do
+        better.
+    history_, restart_losses_, n_iter_, converged_
+        As for `nonneg.NMF`; the loss is half the number of wrong cells.
+
+    Notes
+    -----
+    The problem is NP-hard, and so is the smallest k with no wrong cell, the Boolean rank: `nonneg.exact.boolean_rank`
+    bounds it. ``inverse_transform`` gives W ∘ H, and ``score`` minus half the share of wrong cells. Row weights count
+    rows; cell weights are not taken. ASSO may cover zeros, GreConD does not: which is better depends on whether ones
+    are missing or too many.
+
+    A pass costs n m 2^min(k, 8), without dense copies of a sparse X for k ≤ 8 and blocks of rows beyond.
+
+    References
+    ----------
+    Miettinen et al. 2008, IEEE TKDE 20 (ASSO); Belohlavek and Vychodil 2010, Journal of Computer and System Sciences 76
+    (GreConD).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nonneg import BooleanNMF
+    >>> X = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1]])
+    >>> model = BooleanNMF(n_components=2)
+    >>> W = model.fit_transform(X)
+    >>> bool((model.inverse_transform(W) == X).all())
+    True
+    """
+
+    _takes_weights = False
+    _zero_one = True
+    _parameter_constraints = {
+        **ITERATION_PARAMETERS,
+        "threshold": [Interval(Real, 0, None, closed="left"), None],
+        "init": [StrOptions({"auto", "asso", "grecond", "random"})],
+    }
+
+    def __init__(
+        self, n_components: int = 10, *, threshold: float | None = 0.5, init: str = "auto", n_init: int = 1,
+        max_iter: int = 100, tol: float = 0.0, max_time: float | None = None, checkpoint: Any = None,
+        random_state: Any = None, verbose: int = 0,
+    ) -> None:  # fmt: skip
+        self.n_components = n_components
+        self.threshold = threshold
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _check_data(self, source: Source, whom: str) -> Summary:
+        summary = super()._check_data(source, whom)
+        if self.threshold is None:
+            for block in source.blocks():
+                values = block.X.data if block.is_sparse else block.X
+                other = values[(values != 0) & (values != 1)]
+                if other.size:
+                    raise ValueError(
+                        f"X: {type(self).__name__}.{whom} expects 0 and 1 for threshold=None, found "
+                        f"{float(other.flat[0])!r}; set threshold, above which a cell counts as 1"
+                    )
+        return summary
+
+    def _ones(self, source: Source, pool: Any) -> Ones:
+        return Ones(source, 0.5 if self.threshold is None else float(self.threshold), pool)
+
+    @with_callbacks
+    def _fit_source(
+        self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        k, (n, m) = int(self.n_components), source.shape
+        given = _zeros_and_ones("W_init", W_init, (n, k)), _zeros_and_ones("H_init", H_init, (k, m))
+        with workers(len(source.bounds())) as pool:
+            ones = self._ones(source, pool)
+            total = sum(ones.map(lambda X, s, rows: float(s @ np.asarray(X.sum(axis=1)).ravel())))
+
+            def begun(H: np.ndarray) -> dict[str, np.ndarray]:
+                W = np.concatenate(list(ones.map(lambda X, s, rows: choose_rows_anew(X, H))))
+                return with_loss(W, H)
+
+            def with_loss(W: np.ndarray, H: np.ndarray) -> dict[str, np.ndarray]:
+                return {"W": W, "H": H, "loss": np.array(_loss(ones, W, H)), "turn": np.array(0)}
+
+            def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
+                W, H = given
+                if H is None and W is not None:
+                    H = choose_columns(ones, W, np.zeros((k, m), np.int64))
+                if H is not None:
+                    return begun(H) if W is None else with_loss(W, H)
+                if self.init == "random" or not first:
+                    return begun(_random_rows(ones, k, rng))
+                makers = {"asso": [asso], "grecond": [grecond]}.get(self.init, [asso, grecond])
+                starts = [begun(make(ones, k)) for make in makers]
+                return starts[0] if len(starts) == 1 else min(starts, key=promise)
+
+            def promise(found: dict[str, np.ndarray]) -> float:
+                """What a start leads to in a few passes."""
+                state = Arrays(found)
+                return min(step(state).loss for _ in range(LOOK_AHEAD))
+
+            def step(state: Arrays) -> Record:
+                W, H, before, turn = state["W"], state["H"], float(state["loss"]), int(state["turn"])
+                new_H = choose_columns(ones, W, H, turn)
+                new_W = W.copy()
+                for _ in ones.map(lambda X, s, rows: choose_rows(X, new_W[rows], new_H, turn)):
+                    pass
+                state["turn"] = np.array(turn + 1)
+                loss = _loss(ones, new_W, new_H)
+                moved = np.linalg.norm(new_W - W) + np.linalg.norm(new_H - H)
+                change = relative_change(float(moved), float(np.linalg.norm(W) + np.linalg.norm(H)))
+                if loss < before:  # else nothing was mended, only exchanged
+                    state["W"], state["H"], state["loss"] = new_W, new_H, np.array(loss)
+                return Record(
+                    min(loss, before), (before - min(loss, before)) / max(0.5 * total, 1e-300), change
+                )
+
+            best = self._search(source, start, step, given=given)
+        self.components_ = best.arrays["H"]
+        self.n_components_ = k
+        return self._transform_source(source)
+
+    def _transform_source(self, source: Source) -> np.ndarray:
+        with workers(len(source.bounds())) as pool:
+            parts = self._ones(source, pool).map(lambda X, s, rows: choose_rows_anew(X, self.components_))
+            return np.concatenate(list(parts))
+
+    def _inverse(self, W: np.ndarray) -> np.ndarray:
+        return ((W.astype(np.float64) @ self.components_) > 0).astype(np.int64)
+
+    def _score_source(self, source: Source, summary: Summary) -> float:
+        """Minus half the share of wrong cells."""
+        W = self._transform_source(source)
+        with workers(len(source.bounds())) as pool:
+            return -_loss(self._ones(source, pool), W, self.components_) / summary.total_weight
+
+    def __sklearn_tags__(self) -> Any:
+        """Codes are integers whatever X is."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _loss(ones: Ones, W: np.ndarray, H: np.ndarray) -> float:
+    """Half the number of wrong cells."""
+    return 0.5 * sum(ones.map(lambda X, s, rows: float(s @ wrong_cells(X, W[rows], H))))
+
+
+def _random_rows(ones: Ones, k: int, rng: np.random.Generator) -> np.ndarray:
+    """H of rows of X, drawn by their weights."""
+    weights = ones.source.row_weights
+    share = None if weights is None else weights.astype(np.float64) / weights.sum(dtype=np.float64)
+    drawn = rng.choice(ones.source.shape[0], size=k, p=share)
+    return (ones.source.take(drawn) > ones.threshold).astype(np.int64)
+
+
+def _zeros_and_ones(name: str, value: Any, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return W_init or H_init as integers, or raise naming it."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    if array.dtype.kind not in "fiub" or not np.isin(array, (0, 1)).all():
+        raise ValueError(f"{name} must hold zeros and ones alone")
+    return array.astype(np.int64)
