@@ -15,7 +15,7 @@ from ..data import Source, Summary, as_source
 from ..init.nndsvd import randomized_svd
 from ..penalties.graph import adjacency
 from ..solvers.iterate import Arrays
-from ..solvers.kkt import residual_of
+from ..solvers.kkt import relative_residual
 from ..solvers.least_squares import nonnegative_rows
 from ..solvers.step import Record, relative_change
 from .affinity import check_symmetric, contracted, excluding, groups_of, matrix_of, nearest, pairs, weighted
@@ -53,7 +53,6 @@ class _Problem:
             self.squares += float(values @ values)
             self.total += float(sums.sum())
             self.largest = max(self.largest, float(sums.max()))
-        self.mean = self.total / source.shape[0] ** 2 or 1.0
         self.rho = EXACT * self.largest
 
     def sweep(self, H: np.ndarray, rho: float) -> None:
@@ -75,9 +74,7 @@ class _Problem:
             P[block.rows] = block.X @ H
         overlap = self.rho * (self.apart @ H)
         value = 0.5 * (self.squares - 2 * np.vdot(P, H) + np.vdot(G, G) + np.vdot(overlap, H))
-        units = np.full(H.shape[1], self.mean**-0.5)
-        residual = residual_of(H, 2 * P, 2 * (H @ G) + overlap, units, self.mean**-2)
-        return float(value), residual.relative
+        return float(value), relative_residual(H, 2 * P, 2 * (H @ G) + overlap)
 
     def spectral(self, k: int, rng: np.random.Generator) -> np.ndarray:
         """H_j = √σ_j · the larger half of the j-th eigenvector."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Residual", "balance", "column_squares", "residual_of"]
+__all__ = ["Residual", "balance", "column_squares", "relative_residual", "residual_of"]
 
 
 @dataclass
@@ -85,3 +85,17 @@ def residual_of(
         scaled - np.clip(scaled - slope, lo * units, hi * units if np.isfinite(hi) else np.inf)
     )
     return Residual(float(violation.max()), float((negative * (gradient_units / units)).max()))
+
+
+def relative_residual(V: np.ndarray, negative: np.ndarray, positive: np.ndarray) -> float:
+    """Return max |min(V / max V, ∇ / max ∇⁻)|: for a factor that has no partner to be balanced with, as in A ≈ H Hᵀ.
+
+    Parameters
+    ----------
+    V, negative, positive : ndarray of one shape
+        Entries, ∇⁻ and ∇⁺.
+    """
+    size, slope = float(V.max(initial=0.0)), float(negative.max(initial=0.0))
+    if not slope > 0:
+        return 0.0 if not V.any() else float(np.abs(np.minimum(V / size, positive - negative)).max())
+    return float(np.abs(np.minimum(V / (size or 1.0), (positive - negative) / slope)).max())

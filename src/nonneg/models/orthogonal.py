@@ -1,0 +1,209 @@
+"""Orthogonal NMF: X ≈ W H where every row of X has one part only, or every column belongs to one part only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions
+
+from ..data import Source, Summary
+from ..data.products import Products
+from ..data.threads import workers
+from ..init.nndsvd import randomized_svd
+from ..solvers.iterate import Arrays
+from ..solvers.kkt import residual_of
+from ..solvers.lines import (
+    NOTHING,
+    balance,
+    idle,
+    one_each,
+    project,
+    spectral_lines,
+    squares_of,
+    unit_columns,
+)
+from ..solvers.step import Record, relative_change
+from .callbacks import with_callbacks
+from .inputs import start_value
+from .iterative import IterativeFactorization
+from .parameters import ITERATION_PARAMETERS
+from .units import power_of, times
+
+__all__ = ["OrthogonalNMF"]
+
+
+class OrthogonalNMF(IterativeFactorization):
+    """Orthogonal NMF: the least ½ Σ s_i ‖x_i − (W H)_i‖² over W, H ≥ 0, with Wᵀ W = I or H Hᵀ = I exactly.
+
+    Non-negative vectors are orthogonal when their supports are disjoint. With ``orthogonal="W"`` each row of X is a
+    multiple of one part, x_i ≈ w_i h_c(i): a clustering of the rows, as k-means, but free of their lengths
+    (documents of any number of words, spectra of any amount). With ``orthogonal="H"`` the parts share no feature: a
+    clustering of the columns, and parts that can be read one by one.
+
+    Both factors are optimal in turn: clusters by projection onto half-lines, lines as weighted means. The loss
+    never rises, and the constraint holds at every step; `penalties.Orthogonality` of `NMF` instead makes overlap
+    dear but allows it, and goes with any other penalty.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+    orthogonal : {"W", "H"}, default="W"
+    n_init : int, default=1
+        Starts: the first with lines through the rows (columns) of the singular value decomposition that lie farthest
+        apart, the others with lines drawn at random.
+    max_iter, tol, max_time, checkpoint, random_state, verbose
+        As for `NMF`. The residual is that of the factors on their supports: which support is best is not a question
+        of first order.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features_in_)
+        H; orthonormal rows with ``orthogonal="H"``. A component without rows (columns) is 0.
+    labels_ : ndarray of int
+        The part of each row, (n_samples,), or of each column, (n_features_in_,).
+    n_iter_, converged_, kkt_residual_, reconstruction_err_, history_, restart_losses_
+        As for `NMF`.
+
+    Notes
+    -----
+    With "W" the columns of W have norm 1 on the training data (Σ s_i w_ik² = 1 with row weights). A row of zeros
+    has label 0. As k-means, the method ends in local minima: several starts help where clusters are close. Rows
+    that differ by a factor only are one cluster here.
+
+    References
+    ----------
+    Pompili, Gillis, Absil & Glineur (2014), Two algorithms for orthogonal nonnegative matrix factorization with
+    application to clustering, Neurocomputing 141, eq. 1 and section 3; Ding, Li, Peng & Park (2006), Orthogonal
+    nonnegative matrix tri-factorizations for clustering, KDD; Choi (2008), Algorithms for orthogonal nonnegative
+    matrix factorization, IJCNN. The last two use multiplicative updates, whose factors are orthogonal in the limit
+    at best.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nonneg import OrthogonalNMF
+    >>> X = np.array([[1.0, 2, 0], [2, 4, 0], [0, 1, 3], [0, 2, 6]])
+    >>> model = OrthogonalNMF(2, random_state=0).fit(X)
+    >>> bool(model.labels_[0] == model.labels_[1] != model.labels_[2] == model.labels_[3])
+    True
+    """
+
+    _takes_weights = False
+    _parameter_constraints = {**ITERATION_PARAMETERS, "orthogonal": [StrOptions({"W", "H"})]}
+
+    def __init__(
+        self, n_components: int = 10, *, orthogonal: str = "W", n_init: int = 1, max_iter: int = 500, tol: float =
+        1e-4, max_time: float | None = None, checkpoint: Any = None, random_state: Any = None, verbose: int = 0,
+    ) -> None:  # fmt: skip
+        self.n_components = n_components
+        self.orthogonal = orthogonal
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def _fit_source(
+        self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        summary = self._in_range(source, summary)
+        k, on_rows = int(self.n_components), self.orthogonal == "W"
+        given = (
+            start_value("W_init", W_init, (source.shape[0], k), source),
+            start_value("H_init", H_init, (k, source.shape[1]), source),
+        )
+        points = squares_of(source)[0 if on_rows else 1]  # rows or columns, whichever are clustered
+        s = source.row_weights
+        u, v = (s, None) if on_rows else (None, s)
+        unit = summary.mean or 1.0
+        with workers(len(source.bounds())) as pool:
+            products = Products(source, pool)
+            toward, back = (products.right, products.left) if on_rows else (products.left, products.right)
+
+            def clustered(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                lengths = (np.einsum("ij,ij->j", lines, lines) > 0).astype(np.float64)  # they are units
+                return project(toward(_times(lines, v)), lengths)
+
+            def summed(labels: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+                return back(_times(one_each(labels, amounts, k), u))
+
+            def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
+                lines, factor = given[::-1] if on_rows else given
+                if lines is not None:
+                    return {"sums": lines.T if on_rows else lines}
+                if factor is not None:
+                    return {"sums": back(_times(factor if on_rows else factor.T, u))}
+                U, sigma, V = randomized_svd(source, summary, k, rng)
+                if s is not None:
+                    U = U * np.divide(1, np.sqrt(s), out=np.zeros(len(s)), where=s > 0)[:, None]
+                found = spectral_lines((U if on_rows else V) * sigma, k, u, None if first else rng)
+                return {"sums": summed(found[0], found[1].astype(source.float_dtype))}
+
+            def step(state: Arrays) -> Record:
+                lines = unit_columns(_refilled(state, points, u, v, toward, back), v)[0]
+                labels, amounts, gains = clustered(lines)
+                sums = summed(labels, amounts)
+                sizes = np.bincount(labels, gains if u is None else gains * u, k)
+                units = balance(np.ones(k), sizes, unit)
+                residual = residual_of(lines, sums, lines * sizes, units, unit**-2, row_weights=v)
+                before = state.get("lines", np.zeros_like(lines))
+                change = relative_change(float(np.linalg.norm(lines - before)), float(np.linalg.norm(lines)))
+                left = np.where(_seen(u, points), points - gains, 0)
+                state.update(lines=lines, sums=sums, left=left)
+                kkt = max(residual.relative, idle(sizes, left, points))
+                return Record(0.5 * float(summary.squares - sizes.sum()), kkt, change)
+
+            best = self._search(source, start, step, given=given)
+            lines = best.arrays["lines"]
+            labels, amounts, gains = clustered(lines)
+        self.labels_ = labels
+        if on_rows:
+            sizes = np.bincount(labels, gains if u is None else gains * u, k)
+            self.components_ = times((lines * np.sqrt(sizes)).T, -power_of(source), source.float_dtype)
+        else:
+            self.components_ = unit_columns(one_each(labels, amounts, k))[0].T
+        self.components_ = np.ascontiguousarray(self.components_)
+        self.n_components_ = k
+        return self._rows(source)
+
+    def _rows(self, source: Source) -> np.ndarray:
+        on_rows = self.orthogonal == "W"
+        H = times(self.components_, power_of(source) if on_rows else 0, source.float_dtype)
+        with workers(len(source.bounds())) as pool:
+            P = Products(source, pool).right(H.T)
+        if not on_rows:
+            return times(P, -power_of(source))
+        labels, amounts, _ = project(P, np.einsum("ij,ij->i", H, H, dtype=np.float64))
+        return one_each(labels, amounts, len(H))
+
+    def _transform_source(self, source: Source) -> np.ndarray:
+        self._in_range(source, source.summary())
+        return self._rows(source)
+
+
+def _times(V: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    return V if weights is None else V * weights[:, None]
+
+
+def _seen(weights: np.ndarray | None, points: np.ndarray) -> np.ndarray:
+    return np.ones(len(points), bool) if weights is None else weights > 0
+
+
+def _refilled(state: Arrays, points: np.ndarray, u: Any, v: Any, toward: Any, back: Any) -> np.ndarray:
+    """The sums of the clusters; a cluster without points gets the one of which the others leave most."""
+    sums, left = state["sums"], state.get("left", np.zeros(len(points)))
+    for j in np.flatnonzero(~sums.any(axis=0)):
+        worst = int(left.argmax())
+        if left[worst] <= NOTHING * points.max(initial=0.0):
+            break
+        chosen = np.zeros((len(points), 1), sums.dtype)
+        chosen[worst] = 1
+        line = unit_columns(back(chosen), v)[0]
+        sums = sums.copy()
+        sums[:, [j]] = line
+        left = np.minimum(left, points - project(toward(_times(line, v)), np.ones(1))[2])
+    return sums
