@@ -50,9 +50,10 @@ def step(X: Centred, state: Arrays) -> Record:
     W = simplex_rows(Y @ Y.T, Q, state["W"])
     SW = W if X.source.row_weights is None else W * X.source.row_weights[:, None]
     M, B = SW.T @ W, X.left(SW)
-    rows = np.concatenate([state["rows"], state["join"]])
-    V = np.concatenate([state["V"], X.take(state["join"])]) if len(state["join"]) else state["V"]
-    C = np.pad(state["C"], ((0, 0), (0, len(state["join"]))))
+    rows, V, C = state["rows"], state["V"], state["C"].copy()
+    if len(state["join"]):
+        rows, V = np.concatenate([rows, state["join"]]), np.concatenate([V, X.take(state["join"])])
+        C = np.hstack([C, np.zeros((len(C), len(state["join"])))])
     simplex.coupled(M, V @ V.T, B @ V.T, C, CYCLES)
     new = C @ V
     found = max(0.5 * (X.total - 2 * np.vdot(B, new) + np.vdot(M, new @ new.T)), 0.0)
@@ -76,15 +77,16 @@ def _look(X: Centred, state: Arrays, D: np.ndarray, P_before: np.ndarray) -> flo
     W, Z, C = state["W"], state["Z"], state["C"]
     k, unit = len(Z), X.total or 1.0
     both = X.right(np.concatenate([Z, D]).T)
-    P, slopes = both[:, :k], both[:, k:].copy()
+    P, slopes = np.ascontiguousarray(both[:, :k]), both[:, k:]
     slopes -= np.einsum("ij,ij->i", D, Z)
+    seen = slice(None) if X.source.row_weights is None else X.weights > 0
     slopes[X.weights == 0] = np.inf
-    steepest = slopes.argmin(axis=0)
-    wanted = np.unique(steepest[slopes.min(axis=0) < 0])
-    state |= {"P": np.ascontiguousarray(P), "P_before": P_before, "join": np.setdiff1d(wanted, state["rows"])}
-    slack = np.abs(np.minimum(C, slopes[state["rows"]].T / unit)).max()
+    rows, steepest = state["rows"], slopes.argmin(axis=0)
+    wanted = dict.fromkeys(i for j, i in enumerate(steepest.tolist()) if slopes[i, j] < 0)
+    join = np.array([i for i in wanted if i not in rows], dtype=np.int64)
+    state |= {"P": P, "P_before": P_before, "join": join}
+    slack = np.abs(np.minimum(C, slopes[rows].T / unit)).max()
     Y = W @ (Z @ Z.T) - P
     Y -= np.einsum("ij,ij->i", W, Y)[:, None]
-    seen = X.weights > 0
     gap = np.abs(np.minimum(W[seen], Y[seen] * (X.weights.sum() / unit))).max()
     return float(max(slack, -slopes.min() / unit, gap, 0.0)) if X.total else 0.0
