@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,12 +11,11 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data import Source, Summary, as_source
-from ..init.nndsvd import randomized_svd
 from ..penalties.graph import adjacency
 from ..solvers.iterate import Arrays
-from ..solvers.kkt import relative_residual
 from ..solvers.least_squares import nonnegative_rows
 from ..solvers.step import Record, relative_change
+from ..solvers.symmetric import SymmetricProblem, exclusive_labels
 from .affinity import check_symmetric, contracted, excluding, groups_of, matrix_of, nearest, pairs, weighted
 from .base import UnweightedFactorization
 from .callbacks import with_callbacks
@@ -29,63 +27,9 @@ from .units import exponent_of, power_of, times
 __all__ = ["SymmetricNMF"]
 
 SWEEPS = 4  # between two looks at the loss
-SETTLE = 4  # sweeps of a start at each of
-RISING = (
-    0.0,
-    *(2.0 ** (-e / 2) for e in range(24, 0, -1)),
-)  # shares of ρ, so slow that the stronger of two rows stays
-EXACT = (
-    8.0  # times the largest row sum of A: above the curvature of the loss, so that an overlap is no minimum
-)
-REPAIRS = 10
-
-
-class _Problem:
-    """½‖A − H Hᵀ‖² + ρ Σ ⟨h_i, h_l⟩ over pairs that exclude each other: its value, its residual and its descent."""
-
-    def __init__(self, source: Source, apart: sp.csr_array) -> None:
-        self.source, self.apart = source, apart
-        self.links = (apart.indices.astype(np.int64), apart.indptr.astype(np.int64))
-        self.squares, self.largest, self.total = 0.0, 0.0, 0.0
-        for block in source.blocks():
-            values = (block.X.data if block.is_sparse else block.X).ravel().astype(np.float64)
-            sums = np.asarray(block.X.sum(axis=1, dtype=np.float64))
-            self.squares += float(values @ values)
-            self.total += float(sums.sum())
-            self.largest = max(self.largest, float(sums.max()))
-        self.rho = EXACT * self.largest
-
-    def sweep(self, H: np.ndarray, rho: float) -> None:
-        """Move every row of H once, in place."""
-        from ..kernels.symmetric import sweep_dense, sweep_sparse
-
-        G = H.T @ H
-        for block in self.source.blocks():
-            X, last = block.X, (block.start, *self.links, 0.5 * rho)
-            if block.is_sparse:
-                sweep_sparse(X.data, X.indices, X.indptr, H, G, *last)
-            else:
-                sweep_dense(X, X @ H, H, G, *last)
-
-    def look(self, H: np.ndarray) -> tuple[float, float]:
-        """Value and first-order residual at H."""
-        P, G = np.empty_like(H), H.T @ H
-        for block in self.source.blocks():
-            P[block.rows] = block.X @ H
-        overlap = self.rho * (self.apart @ H)
-        value = 0.5 * (self.squares - 2 * np.vdot(P, H) + np.vdot(G, G) + np.vdot(overlap, H))
-        return float(value), relative_residual(H, 2 * P, 2 * (H @ G) + overlap)
-
-    def spectral(self, k: int, rng: np.random.Generator) -> np.ndarray:
-        """H_j = √σ_j · the larger half of the j-th eigenvector."""
-        _, sigma, V = randomized_svd(self.source, self.source.summary(), k, rng)
-        halves = np.maximum(V, 0), np.maximum(-V, 0)
-        norms = [np.linalg.norm(half, axis=0) for half in halves]
-        return np.sqrt(sigma) * np.where(norms[0] >= norms[1], *halves).astype(np.float64)
-
-    def random(self, k: int, rng: np.random.Generator) -> np.ndarray:
-        """Uniform cells, of the size at which H Hᵀ has the mean of A."""
-        return rng.random((self.source.shape[0], k)) * (2 * np.sqrt(self.total / k) / self.source.shape[0])
+# a start lets ρ rise so slowly that of two rows the one with the stronger ties stays
+RISING = (0.0, *(2.0 ** (-e / 2) for e in range(24, 0, -1)))
+SETTLE = 4  # sweeps at each share of ρ
 
 
 class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
@@ -235,8 +179,8 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
         whole = None
         if len(sizes) < n:
             whole, affinity = affinity, as_source(contracted(affinity, groups))
-        problem = _Problem(affinity, apart)
-        lost = 0.0 if whole is None else 0.5 * (_Problem(whole, apart).squares - problem.squares)
+        problem = SymmetricProblem(affinity, apart)
+        lost = 0.0 if whole is None else 0.5 * (SymmetricProblem(whole, apart).squares - problem.squares)
 
         def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
             if given is not None:
@@ -258,7 +202,7 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
 
         best = self._search(source, start, step, degree=2.0 if power is not None else 0.0, given=(given,))
         H = best.arrays["H"]
-        self.labels_ = _labels(H, apart)[groups]
+        self.labels_ = exclusive_labels(H, apart)[groups]
         H = (H / np.sqrt(sizes)[:, None])[groups]
         self.embedding_ = times(H, -(power or 0) // 2, source.float_dtype)
         self.components_ = np.ascontiguousarray(self.embedding_.T)
@@ -350,27 +294,3 @@ def _unpacked(known: Any) -> Any:
     if not isinstance(known, dict):
         return known
     return sp.csr_array((known["data"], known["indices"], known["indptr"]), shape=tuple(known["shape"]))
-
-
-def _labels(H: np.ndarray, apart: sp.csr_array) -> np.ndarray:
-    """The largest entry of each row; rows that still exclude each other take the best label that is free."""
-    labels = H.argmax(axis=1)
-    rows = np.repeat(np.arange(len(H)), np.diff(apart.indptr))
-    for _ in range(REPAIRS):
-        clash = np.unique(rows[labels[rows] == labels[apart.indices]])
-        if not len(clash):
-            return labels
-        for i in clash:
-            taken = labels[apart.indices[apart.indptr[i] : apart.indptr[i + 1]]]
-            free = np.setdiff1d(np.arange(H.shape[1]), taken)
-            if labels[i] in taken and len(free):
-                labels[i] = free[H[i, free].argmax()]
-    left = int(np.count_nonzero(labels[rows] == labels[apart.indices])) // 2
-    if left:
-        warnings.warn(
-            f"cannot_link: {left} pair(s) of groups could not get different labels; with n_components={H.shape[1]} "
-            "too many may exclude each other",
-            UserWarning,
-            stacklevel=4,
-        )
-    return labels
