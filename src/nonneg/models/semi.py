@@ -12,11 +12,10 @@ from ..data.products import Products
 from ..data.threads import workers
 from ..init.nndsvd import randomized_svd
 from ..solvers.halfspace import nonnegative_basis
-from ..solvers.iterate import Arrays
 from ..solvers.kkt import balance, column_squares, residual_of
 from ..solvers.least_squares import nonnegative_rows
+from ..solvers.momentum import accelerated, at_rest
 from ..solvers.quadratic import Sweep
-from ..solvers.step import Record, relative_change
 from .callbacks import with_callbacks
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
@@ -33,9 +32,9 @@ class SemiNMF(IterativeFactorization):
     .. math:: \min_{W \ge 0,\; H} \tfrac12 \sum_i s_i \lVert x_i - w_i H \rVert^2
 
     X (n, m) may have any sign; s are the row weights (1). In turn, H is solved for exactly and rows of W move by
-    coordinate descent (HALS). The start is an SVD: if the rows of the rank-k SVD lie in a half-space, a change of
-    basis makes W non-negative, and no better factorization of rank k exists; if not, the SVD of rank k − 1 and one
-    component more always give a non-negative W, and the fit goes on from there.
+    coordinate descent (HALS), with extrapolation. The start is an SVD: if the rows of the rank-k SVD lie in a
+    half-space, a change of basis makes W non-negative, and no better factorization of rank k exists; if not, the SVD
+    of rank k − 1 and one component more always give a non-negative W, and the fit goes on from there.
 
     Parameters
     ----------
@@ -80,8 +79,9 @@ class SemiNMF(IterativeFactorization):
     The residual always lies between those of the SVDs of rank k and k − 1: W ≥ 0 costs at most one component. For
     non-negative X the first singular vector is non-negative, so that the bound is nearly always attained: take `NMF`
     or `ConvexNMF` for parts of such data. Semi-NMF restricts anything only where rows point in all directions
-    (centred data). k directions that span a plane, say, need no more than 3 components: there is not one component
-    for each cluster of rows.
+    (centred data). There the infimum need not be attained: W and H may grow without bound, ever more slowly, while
+    W H converges, so that fits may end at ``max_iter``. Directions that span a plane, say, need no more than 3
+    components, however many they are: there is not one component for each cluster of rows.
 
     References
     ----------
@@ -127,25 +127,24 @@ class SemiNMF(IterativeFactorization):
         k, (n, m), power = int(self.n_components), source.shape, power_of(source)
         W0 = self._start_value("W_init", W_init, (n, k), source)
         H0 = self._start_value("H_init", H_init, (k, m), source, power=power, any_sign=True)
-        self.attains_svd_ = False
         with workers(len(source.bounds())) as pool:
             products = Products(source, pool)
+            A, bound, basis = _singular_rows(products, summary, k)
+            self.svd_error_ = loss_times(bound, -power)
+            self.attains_svd_ = basis is not None or A.shape[1] < k
 
             def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
-                W, bound, self.attains_svd_ = _start(products, summary, k, rng, first)
-                self.svd_error_ = loss_times(bound, -power)
+                W = _nonnegative(A, basis, k, None if first else rng) if W0 is None else W0
+                H = _parts(products, W) if H0 is None else H0
+                P = products.right(H.T)
                 if H0 is not None and W0 is None:
-                    return {
-                        "W": nonnegative_rows(H0 @ H0.T, products.right(H0.T), 0.0, np.inf, 1e-10),
-                        "H": H0,
-                    }
-                W = W if W0 is None else W0
-                return {"W": W, "H": _parts(products, W) if H0 is None else H0}
+                    W = nonnegative_rows(H @ H.T, P, 0.0, np.inf, 1e-10)
+                return at_rest({"W": W, "H": H, "P": P})
 
             best = self._search(
                 source,
                 start,
-                lambda state: _step(products, summary, state),
+                lambda state: accelerated(state, lambda factors: _moved(products, summary, factors), ("W",)),
                 given=(W0, H0),
                 fitted=lambda arrays: {"components_": times(arrays["H"], -power), "n_components_": k},
             )
@@ -185,44 +184,54 @@ def _parts(products: Products, W: np.ndarray) -> np.ndarray:
     return (inverse @ products.left(SW).T).astype(W.dtype)
 
 
-def _start(
-    products: Products, summary: Summary, k: int, rng: np.random.Generator, first: bool
-) -> tuple[np.ndarray, float, bool]:
-    """A non-negative W from the SVD, the SVD's residual, and whether W attains it."""
+def _singular_rows(
+    products: Products, summary: Summary, k: int
+) -> tuple[np.ndarray, float, np.ndarray | None]:
+    """X V (n, rank) of the SVD of rank k, its residual, and a basis in which X V is non-negative, if there is one."""
     source = products.source
-    U, sigma, V = randomized_svd(source, summary, k, rng)
+    U, sigma, V = randomized_svd(source, summary, k, np.random.default_rng(0))
     bound = float(np.sqrt(max(summary.squares - float(sigma.astype(np.float64) @ sigma), 0.0)))
-    rank = int(np.count_nonzero(sigma))
-    signs = np.where(np.einsum("ij,ij->j", U, np.abs(U)) < 0, -1, 1)
-    A = products.right((V * signs)[:, : max(rank, 1)])
+    rank = max(int(np.count_nonzero(sigma)), 1)
+    signs = np.where(np.einsum("ij,ij->j", U, np.abs(U)) < 0, -1, 1)  # else the SVD's own, which mean nothing
+    A = products.right((V * signs)[:, :rank])
     counted = None if source.row_weights is None else source.row_weights > 0
-    basis = nonnegative_basis(A, counted)
+    return A, bound, nonnegative_basis(A, counted)
+
+
+def _nonnegative(
+    A: np.ndarray, basis: np.ndarray | None, k: int, rng: np.random.Generator | None
+) -> np.ndarray:
+    """W (n, k) from X V, turned at random where there is an ``rng``."""
     if basis is not None:
-        A = A @ basis
-    elif k > 1:  # (A + x 1ᵀ) Vᵀ − x (V 1)ᵀ is the SVD of rank k − 1 for every x
-        A = A[:, : k - 1]
-        if not first:
-            A = A @ np.linalg.qr(rng.standard_normal((A.shape[1], A.shape[1])))[0]
-        x = np.maximum(-A.min(axis=1, keepdims=True), 0)
-        A = np.hstack([A + x, x])
-    W = np.maximum(A, 0).astype(source.float_dtype)
-    return np.pad(W, ((0, 0), (0, k - W.shape[1]))), bound, basis is not None or rank < k
+        W = A @ basis
+    elif k == 1:
+        W = A
+    else:  # (A + x 1ᵀ) Vᵀ − x (V 1)ᵀ is the SVD of rank k − 1 for every x
+        W = A[:, : k - 1]
+        if rng is not None:
+            W = W @ np.linalg.qr(rng.standard_normal((W.shape[1], W.shape[1])))[0]
+        x = np.maximum(-W.min(axis=1, keepdims=True), 0)
+        W = np.hstack([W + x, x])
+    W = np.maximum(W, 0).astype(A.dtype)
+    return np.pad(W, ((0, 0), (0, k - W.shape[1])))
 
 
-def _step(products: Products, summary: Summary, state: Arrays) -> Record:
-    """Sweeps over W, then the best H; the record is of what was there before."""
-    W, H, s = state["W"], state["H"], products.source.row_weights
-    P, G = products.right(H.T), H @ H.T
-    SW = _weighted(W, products)
+def _moved(
+    products: Products, summary: Summary, factors: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], float, float]:
+    """Sweeps over W, then the best H and P = X Hᵀ; with the loss and the KKT residual there.
+
+    W may come extrapolated. The gradient of H is 0, that of W is W H Hᵀ − P.
+    """
+    H, P, s = factors["H"], factors["P"], products.source.row_weights
+    W = factors["W"].copy()
+    Sweep(SWEEPS).rows(W, H @ H.T, P, 0.0, np.inf)
+    H = _parts(products, W)
+    P, SW = products.right(H.T), _weighted(W, products)
+    G = H @ H.T
     cross = np.einsum("ij,ij->", P, SW, dtype=np.float64)
     loss = 0.5 * (summary.squares - 2 * cross + np.einsum("ij,ij->", SW.T @ W, G, dtype=np.float64))
-    positive = np.maximum(P, 0) + W @ np.maximum(-G, 0)
-    negative = np.maximum(-P, 0) + W @ np.maximum(G, 0)
     unit = np.sqrt(summary.squares / summary.total_weight) or 1.0
     d = balance(column_squares(W, s), H, unit)
-    residual = residual_of(W, positive, negative, d, unit**-2, row_weights=s)
-    new = W.copy()
-    Sweep(SWEEPS).rows(new, G, P, 0.0, np.inf)
-    change = relative_change(float(np.linalg.norm(new - W)), float(np.linalg.norm(W)))
-    state["W"], state["H"] = new, _parts(products, new)
-    return Record(max(float(loss), 0.0), residual.relative, change)
+    residual = residual_of(W, P, W @ G, d, unit**-2, row_weights=s)
+    return {"W": W, "H": H, "P": P}, max(float(loss), 0.0), residual.relative
