@@ -22,7 +22,8 @@ from .units import exponent_of, power_of, times
 
 __all__ = ["ArchetypalAnalysis"]
 
-TRIAL = 8  # steps after which "auto" compares its starts
+TRIAL = 8  # steps after which "auto" compares its starts, or fewer, when one lowers the loss by less than
+SETTLED = 1e-3  # of it
 MARGIN = 1e-6  # of the losses
 
 
@@ -48,7 +49,7 @@ class ArchetypalAnalysis(IterativeFactorization):
     init : {"auto", "furthest_sum", "furthest_first", "furthest_from_hull"}, default="auto"
         Which rows the archetypes start from: those with the largest sum of distances to each other (Mørup & Hansen
         2012), those whose nearest picked row is farthest, or those farthest from the hull of those picked. "auto" goes
-        eight steps from each and on from the best.
+        up to eight steps from each and on from the best.
     n_init : int, default=1
         Starts. The first is ``init``; the others are rows drawn at random.
     max_iter : int, default=500
@@ -191,7 +192,7 @@ class ArchetypalAnalysis(IterativeFactorization):
         states = [hull.begin(X, rows) for rows in picks.values()]
         if len(states) == 1:
             return states[0]
-        losses = np.array([[hull.step(X, state).loss for _ in range(TRIAL)][-1] for state in states])
+        losses = np.array([_settled(X, state) for state in states])
         good = losses <= losses.min() * (1 + MARGIN) + MARGIN * X.total  # rounding does not choose
         return states[int(np.argmax(good))]
 
@@ -209,6 +210,16 @@ class ArchetypalAnalysis(IterativeFactorization):
         exponent = exponent_of([abs(summary.minimum), abs(summary.maximum), np.abs(self.components_).max()])
         source.scale = 2.0**-exponent
         return self._rows(source)
+
+
+def _settled(X: Centred, state: Arrays) -> float:
+    """The loss a few steps after a start."""
+    loss = np.inf
+    for _ in range(TRIAL):
+        before, loss = loss, hull.step(X, state).loss
+        if before - loss < SETTLED * loss:
+            break
+    return loss
 
 
 def _nearest(X: Centred, row: np.ndarray) -> int:
