@@ -34,7 +34,7 @@ def _distances(X: Centred, row: int) -> np.ndarray:
 def furthest_sum(X: Centred, k: int) -> list[int]:
     """The row with the largest sum of distances to those picked, k times; then the oldest is picked anew, ten times.
 
-    Mørup & Hansen (2012), Archetypal analysis for machine learning and data mining, Neurocomputing 80, section 2.2.
+    Mørup & Hansen (2012), Archetypal analysis for machine learning and data mining, Neurocomputing 80 (FurthestSum).
     """
     picked = [_farthest(X.squares, X, X.squares, [])]
     far = [_distances(X, picked[0])]

@@ -4,7 +4,7 @@ All methods pick what is farthest from the rows picked so far; they differ in wh
 
 =========  ==========================================================================  ==============================
 ``spa``    the subspace that the picked rows span (successive projection)              Gillis & Vavasis 2014, Alg. 1
-``snpa``   their convex hull with 0, {Σ w_l h_l : w ≥ 0, Σ w ≤ 1}                      Gillis 2014, Alg. 2
+``snpa``   their convex hull with 0, {Σ w_l h_l : w ≥ 0, Σ w ≤ 1}                      Gillis 2014 (SNPA)
 ``xray``   their cone, {Σ w_l h_l : w ≥ 0}; the row picked is the extreme ray that     Kumar, Sindhwani & Kambadur
            the residual r of the farthest row points to, max_j r·x_j / Σ x_j           2013, Alg. 1, "max"
 =========  ==========================================================================  ==============================

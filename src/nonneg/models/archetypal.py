@@ -93,9 +93,9 @@ class ArchetypalAnalysis(IterativeFactorization):
 
     References
     ----------
-    Cutler & Breiman (1994), Archetypal analysis, Technometrics 36, equations 2 and 3; Mørup & Hansen (2012),
-    Archetypal analysis for machine learning and data mining, Neurocomputing 80; Wolfe (1976), Finding the nearest
-    point in a polytope, Math. Program. 11.
+    Cutler & Breiman (1994), Archetypal analysis, Technometrics 36 (the problem, and alternating between W and C); Mørup
+    & Hansen (2012), Archetypal analysis for machine learning and data mining, Neurocomputing 80 (FurthestSum);
+    Wolfe (1976), Finding the nearest point in a polytope, Math. Program. 11 (the active set).
 
     Examples
     --------

@@ -78,7 +78,7 @@ class SeparableNMF(Factorization):
     Araújo et al. (2001), The successive projections algorithm for variable selection, Chemom. Intell. Lab. Syst. 57;
     Gillis & Vavasis (2014), Fast and robust recursive algorithms for separable NMF, IEEE TPAMI 36, algorithm 1; Gillis
     (2014), Successive nonnegative projection algorithm for robust nonnegative blind source separation, SIAM J. Imaging
-    Sci. 7, algorithm 2; Kumar, Sindhwani & Kambadur (2013), Fast conical hull algorithms for near-separable NMF, ICML,
+    Sci. 7; Kumar, Sindhwani & Kambadur (2013), Fast conical hull algorithms for near-separable NMF, ICML,
     algorithm 1.
 
     Examples
