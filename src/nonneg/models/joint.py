@@ -147,9 +147,11 @@ class JointNMF(IterativeFactorization):
         return super()._check_data(source, whom)
 
     def _alphas(self, views: Views) -> np.ndarray:
-        """α for views as they hand themselves out."""
-        powers = [0 if view is None else power_of(view) for view in views.views]
-        return np.ldexp(self._roots, power_of(views) - np.array(powers)) ** 2
+        """α for views as they hand themselves out; 0 for those that are not there."""
+        alphas = np.zeros(len(views.views))
+        for v, view, _ in views.there():
+            alphas[v] = np.ldexp(self._roots[v], power_of(views) - power_of(view)) ** 2
+        return alphas
 
     # -- fit ------------------------------------------------------------------------------------------------
 

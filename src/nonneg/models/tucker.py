@@ -26,6 +26,8 @@ from .units import loss_times, power_of, times, weights_rescaled
 
 __all__ = ["NonnegativeTucker"]
 
+BACKGROUND = 0.1  # of the mean of W, on top of where it starts: no component begins without rows
+
 
 class NonnegativeTucker(TensorFactorization):
     """Non-negative Tucker decomposition of an n-way array.
@@ -152,9 +154,11 @@ class NonnegativeTucker(TensorFactorization):
             def start(rng: np.random.Generator, first: bool) -> Arrays:
                 sides = zip(self.tensor_shape_, ranks[1:], strict=True)
                 rest = [rng.random((side, rank)).astype(source.float_dtype) for side, rank in sides]
-                core = rng.random(ranks).astype(source.float_dtype)
+                core = ((summary.mean or 1.0) * rng.random(ranks)).astype(source.float_dtype)
                 W = self._rows(tucker, core, rest, summary, START_TOLERANCE, START_SWEEPS)
-                return Arrays(at_rest({"core": core, **dict(zip(names, [W, *rest], strict=True))}))
+                W += W.dtype.type(BACKGROUND * np.average(W, weights=source.row_weights, axis=0).mean())
+                core, factors = tucker.balanced(core, [W, *rest])
+                return Arrays(at_rest({"core": core, **dict(zip(names, factors, strict=True))}))
 
             def move(at: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float, float]:
                 core, factors, loss, residual = tucker.move(at["core"], [at[name] for name in names])

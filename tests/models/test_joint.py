@@ -1,0 +1,174 @@
+"""Joint NMF: shared structure where single views fail, missing rows and views, and agreement with NMF."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from nonneg import NMF, JointNMF, load
+from nonneg.metrics import clustering_accuracy
+
+pytestmark = pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning")
+
+
+def planted(n=60, widths=(20, 8, 5), k=3, seed=0):
+    rng = np.random.default_rng(seed)
+    W = rng.gamma(0.5, size=(n, k))
+    return [W @ rng.gamma(0.5, size=(k, m)) for m in widths], W
+
+
+def halves(seed, n=240, m=30, noise=0.3):
+    """Four groups of rows; one view tells {0, 1} from {2, 3}, the other {0, 2} from {1, 3}."""
+    rng = np.random.default_rng(seed)
+    groups = np.arange(n) % 4
+    parts = 2.0 * (rng.random((2, 2, m)) < 0.3)
+    views = [parts[0][groups // 2], parts[1][groups % 2]]
+    return [view * rng.uniform(0.5, 1.5, (n, 1)) + noise * rng.random((n, m)) for view in views], groups
+
+
+def accuracy(W, groups):
+    """Of nearest centres of the codes: both halves have to be in them."""
+    W = W / np.maximum(np.linalg.norm(W, axis=1, keepdims=True), 1e-12)
+    from sklearn.cluster import KMeans
+
+    return clustering_accuracy(groups, KMeans(4, n_init=10, random_state=0).fit_predict(W))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shared_structure_is_found_where_single_views_fail(seed):
+    X, groups = halves(seed)
+    joint = accuracy(JointNMF(4, random_state=0, n_init=3).fit_transform(X), groups)
+    single = [accuracy(JointNMF(4, random_state=0, n_init=3).fit_transform(view), groups) for view in X]
+    assert joint > 0.95 and max(single) < 0.7
+
+
+def test_one_view_is_nmf():
+    rng = np.random.default_rng(1)
+    X, H = rng.gamma(1.0, size=(40, 12)), rng.random((4, 12))
+    joint = JointNMF(4, tol=1e-6, max_iter=5000).fit(X, H_init=H)
+    nmf = NMF(4, tol=1e-6, max_iter=5000).fit(X, H_init=H)
+    assert joint.reconstruction_err_ == pytest.approx(nmf.reconstruction_err_, rel=1e-6)
+    assert np.sqrt((joint.components_**2).mean(axis=1)) == pytest.approx([X.mean()] * 4)
+    again = NMF(4, tol=1e-6).fit(X, W_init=joint.transform(X), H_init=joint.components_)
+    assert again.reconstruction_err_ == pytest.approx(joint.reconstruction_err_, rel=1e-6)
+
+
+def test_views_of_one_weight_are_one_wide_matrix():
+    X, _ = planted()
+    X = [view + 0.1 * np.random.default_rng(2).random(view.shape) for view in X]
+    H = np.random.default_rng(3).random((3, 33))
+    joint = JointNMF(3, view_weights=None, tol=1e-6, max_iter=5000).fit(X, H_init=H)
+    wide = NMF(3, tol=1e-6, max_iter=5000).fit(np.hstack(X), H_init=H)
+    assert joint.reconstruction_err_ == pytest.approx(wide.reconstruction_err_, rel=1e-6)
+    weighted = JointNMF(3, view_weights=[4, 1, 9], tol=1e-6, max_iter=5000).fit(X, H_init=H)
+    scaled = np.hstack([2 * X[0], X[1], 3 * X[2]])
+    stretched = NMF(3, tol=1e-6, max_iter=5000).fit(scaled, H_init=H * np.repeat([2, 1, 3], [20, 8, 5]))
+    assert weighted.reconstruction_err_ == pytest.approx(stretched.reconstruction_err_, rel=1e-6)
+
+
+def test_the_end_is_stationary_with_missing_rows():
+    rng = np.random.default_rng(4)
+    X = [view + 0.3 * rng.random(view.shape) for view in planted()[0]]
+    seen = rng.random((60, 3)) < 0.7
+    seen[:, 0] |= ~seen.any(axis=1)
+    given = [np.where(seen[:, [v]], view, np.nan) for v, view in enumerate(X)]
+    model = JointNMF(3, view_weights=[1, 2, 0.5], tol=1e-7, max_iter=5000, random_state=0).fit(given)
+    W = model.transform(given)
+    assert model.converged_
+    slope_W, loss = np.zeros_like(W), 0.0
+    for v, (alpha, H) in enumerate(zip([1, 2, 0.5], model.view_components_, strict=True)):
+        gap = alpha * seen[:, [v]] * (W @ H - X[v])
+        loss += 0.5 * (gap * (W @ H - X[v])).sum()
+        slope_W += gap @ H.T
+        assert np.abs(np.minimum(H, W.T @ gap)).max() < 1e-4
+    assert np.abs(np.minimum(W, slope_W)).max() < 1e-4
+    assert loss == pytest.approx(0.5 * model.reconstruction_err_**2, rel=1e-6)
+
+
+def test_rows_that_lack_views_are_filled_from_the_others():
+    X, _ = planted()
+    rows = np.arange(10, 50)
+    given = [X[0].copy(), X[1].copy(), (X[2][rows], rows)]
+    given[0][:10], given[1][50:] = np.nan, np.nan
+    model = JointNMF(3, tol=1e-7, max_iter=5000, random_state=0).fit(given)
+    for found, view in zip(model.inverse_transform(model.transform(given)), X, strict=True):
+        assert np.abs(found - view).max() < 1e-3 * view.max()
+    mask = np.isin(np.arange(60), rows)
+    assert np.array_equal(model.transform([given[0], given[1], (X[2][rows], mask)]), model.transform(given))
+
+
+def test_new_rows_with_any_of_the_views():
+    X, _ = planted()
+    named = {"words": sp.csr_array(X[0]), "pixels": X[1], "sounds": X[2].astype(np.float32)}
+    model = JointNMF(3, tol=1e-7, max_iter=5000, random_state=0).fit(named)
+    assert list(model.view_components_) == list(named) and model.view_components_["pixels"].shape == (3, 8)
+    W = model.transform(named)
+    for part in ({"words": X[0]}, {"sounds": X[2], "pixels": X[1]}, [None, X[1], X[2]]):
+        assert model.transform(part) == pytest.approx(W, abs=1e-3 * W.max())
+    nothing = model.transform({"words": (X[0][:2], [0, 3])})
+    assert nothing.shape == (4, 3) and nothing[1:3] == pytest.approx(1 / 3)
+
+
+def test_units_of_a_view_do_not_matter():
+    X, _ = planted()
+    X = [view + 0.2 * np.random.default_rng(5).random(view.shape) for view in X]
+    fit = {"random_state": 0, "tol": 0, "max_iter": 20}
+    plain, scaled = (
+        JointNMF(3, **fit).fit(X),
+        JointNMF(3, **fit).fit([X[0], 2.0**-600 * X[1], 2.0**300 * X[2]]),
+    )
+    assert scaled.transform([X[0], None, None]) == pytest.approx(
+        plain.transform([X[0], None, None]), rel=1e-6
+    )
+    for c, H, scaled_H in zip(
+        [1, 2.0**-600, 2.0**300], plain.view_components_, scaled.view_components_, strict=True
+    ):
+        assert scaled_H == pytest.approx(c * H, rel=1e-5)
+
+
+def test_a_row_of_weight_two_is_the_row_twice():
+    X, _ = planted(n=20)
+    counts = np.random.default_rng(6).integers(0, 3, 20)
+    X[1][4:7] = np.nan
+    fit = {"random_state": 0, "max_iter": 20, "tol": 0}
+    weighted = JointNMF(2, **fit).fit(X, sample_weight=counts)
+    twice = JointNMF(2, **fit).fit([np.repeat(view, counts, axis=0) for view in X])
+    assert weighted.components_ == pytest.approx(twice.components_, rel=1e-6)
+
+
+def test_files(tmp_path):
+    X, _ = planted()
+    model = JointNMF(3, random_state=0).fit({"a": X[0], "b": X[1]})
+    model.save(tmp_path / "model.nmf")
+    again = load(tmp_path / "model.nmf")
+    assert np.array_equal(again.transform({"b": X[1]}), model.transform({"b": X[1]}))
+
+
+def test_refusals_name_the_view():
+    X, _ = planted()
+    model = JointNMF(3, random_state=0).fit({"a": X[0], "b": X[1]})
+    with pytest.raises(ValueError, match="different numbers of rows"):
+        JointNMF(3).fit([X[0], X[1][:5]])
+    with pytest.raises(ValueError, match=r"views \['c'\]"):
+        model.transform({"c": X[1]})
+    with pytest.raises(ValueError, match=r"X\['b'\] has 20 features, the fit had 8"):
+        model.transform({"b": X[0]})
+    with pytest.raises(ValueError, match="fit had 2; put None"):
+        model.transform([X[0]])
+    with pytest.raises(ValueError, match="a fit needs every view"):
+        JointNMF(3).fit([X[0], None])
+    with pytest.raises(ValueError, match="different indices"):
+        JointNMF(3).fit([X[0], (X[1][:2], [3, 3])])
+    with pytest.raises(ValueError, match="view_weights"):
+        JointNMF(3, view_weights=[1]).fit(X)
+    with pytest.raises(ValueError, match="one for each view"):
+        JointNMF(3, view_weights={"a": 1}).fit({"a": X[0], "b": X[1]})
+    with pytest.raises(ValueError, match="no cell weights"):
+        JointNMF(3).fit(X, weights=X)
+    holed = X[1].copy()
+    holed[2, 3] = np.nan
+    with pytest.raises(ValueError, match=r"X\['b'\] contains NaN"):
+        JointNMF(3).fit({"a": X[0], "b": holed})
+    with pytest.raises(ValueError, match="Negative values"):
+        JointNMF(3).fit([X[0], -X[1]])
