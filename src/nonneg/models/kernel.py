@@ -271,7 +271,7 @@ def _checked(
         if K.shape[0] != K.shape[1]:
             raise ValueError(f"X must be a square kernel for kernel='precomputed', got shape {K.shape}")
         size = np.sqrt(np.maximum(K.diagonal(), 0))
-        slack = 1e-4 * max(float(size.max(initial=0)) ** 2, np.finfo(K.dtype).tiny)
+        slack = 1e-4 * max(float(np.abs(K).max(initial=0)), float(np.finfo(K.dtype).tiny))
         if (np.abs(K - K.T) > slack).any():
             raise ValueError(f"{what} is no kernel of the training rows: it is not symmetric")
         if (np.abs(K) > np.outer(size, size) + slack).any():
