@@ -129,6 +129,26 @@ def test_projective_weights_are_repetitions():
     assert weighted.components_ == pytest.approx(repeated.components_, abs=1e-8)
 
 
+@pytest.mark.parametrize("side", ["W", "H"])
+def test_weights_of_rows_are_repetitions(side):
+    X, _, _ = board(3, 3, 0.5, 2)
+    times = np.random.default_rng(0).integers(0, 4, len(X))
+    weighted = OrthogonalNMF(3, orthogonal=side, random_state=0, tol=1e-9).fit(X, sample_weight=times)
+    repeated = OrthogonalNMF(3, orthogonal=side, random_state=0, tol=1e-9).fit(np.repeat(X, times, axis=0))
+    assert weighted.components_ == pytest.approx(repeated.components_, rel=1e-6)
+    assert weighted.reconstruction_err_ == pytest.approx(repeated.reconstruction_err_, rel=1e-9)
+
+
+@pytest.mark.parametrize("side", ["W", "H"])
+def test_a_fit_goes_on_from_its_own_factors(side):
+    X, _, _ = board(3, 3, 0.5, 2)
+    fitted = OrthogonalNMF(3, orthogonal=side, random_state=0, tol=1e-10).fit(X)
+    starts = ({"H_init": fitted.components_}, {"W_init": fitted.transform(X)})
+    for start in starts:
+        again = OrthogonalNMF(3, orthogonal=side, tol=1e-6).fit(X, **start)
+        assert again.n_iter_ == 1 and again.components_ == pytest.approx(fitted.components_, rel=1e-6)
+
+
 def test_losses_are_ordered_by_what_the_models_may_do():
     X, _, _ = board(3, 3, 1.0, 0)
     losses = [

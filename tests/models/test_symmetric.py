@@ -12,6 +12,7 @@ from scipy.optimize import minimize, nnls
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
+import nonneg
 from nonneg import SymmetricNMF
 from nonneg.kernels.symmetric import least_quartic
 from nonneg.metrics import ari
@@ -154,6 +155,10 @@ def test_what_is_no_affinity_is_refused():
     A[3, 5] += 1
     with pytest.raises(ValueError, match=r"symmetric: row and column [35] differ"):
         SymmetricNMF(2).fit(A)
+    wheel = np.ones((2000, 2000), np.uint8)  # one arrow among many edges, in single precision
+    wheel[7, 9] = 0
+    with pytest.raises(ValueError, match=r"symmetric: row and column [79] differ"):
+        SymmetricNMF(2).fit(wheel)
 
 
 def test_the_unit_of_the_affinity_does_not_matter():
@@ -180,6 +185,54 @@ def test_data_instead_of_affinities(affinity, weighting):
     assert np.array_equal(model.transform(X + 1e-9).argmax(axis=1), found)  # new data find their cluster
     assert np.array_equal(clone(model).fit(X * 1e200).labels_, found)
     assert np.array_equal(clone(model).fit(sp.csr_array(X)).labels_, found)
+
+
+@pytest.mark.parametrize("affinity", ["nearest_neighbors", "rbf"])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+def test_files_hold_the_training_rows(affinity, make, tmp_path):
+    X = make(np.random.default_rng(0).standard_normal((30, 4)))
+    model = SymmetricNMF(3, affinity=affinity, weighting="degree", gamma=0.5, random_state=0).fit(X)
+    model.save(tmp_path / "model.nmf")
+    assert np.array_equal(nonneg.load(tmp_path / "model.nmf").transform(X), model.transform(X))
+
+
+def test_gamma_is_per_unit_of_the_data():
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    model = SymmetricNMF(2, affinity="rbf", gamma=0.5, random_state=0, tol=1e-8, n_init=3).fit(X)
+    A = np.exp(-0.5 * np.sum((X[:, None] - X) ** 2, axis=2))
+    assert model.reconstruction_err_ == pytest.approx(
+        np.linalg.norm(A - model.embedding_ @ model.components_), rel=1e-6
+    )
+    scaled = SymmetricNMF(2, affinity="rbf", gamma=np.ldexp(0.5, -100), random_state=0, tol=1e-8, n_init=3)
+    assert scaled.fit(np.ldexp(X, 50)).embedding_ == pytest.approx(model.embedding_, abs=1e-6)
+    automatic = SymmetricNMF(2, affinity="rbf", random_state=0, tol=1e-8, n_init=3).fit(X)
+    A = np.exp(-np.sum((X[:, None] - X) ** 2, axis=2) / (2 * X.var()))
+    gap = np.linalg.norm(A - automatic.embedding_ @ automatic.components_)
+    assert automatic.reconstruction_err_ == pytest.approx(gap, rel=1e-6)
+
+
+@pytest.mark.parametrize("weighting", ["degree", "pmi"])
+def test_weightings_against_their_formulas(weighting):
+    A, _ = blocks(30, 2, 0.7, 0.2, 0)
+    d = A.sum(axis=1)
+    with np.errstate(divide="ignore"):
+        expected = {
+            "degree": A / np.sqrt(np.outer(d, d)),
+            "pmi": np.maximum(np.log(A * d.sum() / np.outer(d, d)), 0),
+        }[weighting]
+    for kind in (np.asarray, sp.csr_array):
+        model = SymmetricNMF(2, weighting=weighting, random_state=0, tol=1e-8).fit(kind(A))
+        plain = SymmetricNMF(2, random_state=0, tol=1e-8).fit(kind(expected))
+        assert model.embedding_ == pytest.approx(plain.embedding_, abs=1e-8)
+        assert model.transform(kind(A)) == pytest.approx(plain.transform(kind(expected)), abs=1e-8)
+
+
+def test_starts_of_the_user():
+    A, _ = blocks(30, 2, 0.7, 0.2, 0)
+    fitted = SymmetricNMF(2, random_state=0, tol=1e-8).fit(A)
+    for start in ({"W_init": fitted.embedding_}, {"H_init": fitted.components_}):
+        again = SymmetricNMF(2, tol=1e-6).fit(A, **start)
+        assert again.n_iter_ == 1 and again.embedding_ == pytest.approx(fitted.embedding_, abs=1e-5)
 
 
 def test_digits_by_their_neighbours():

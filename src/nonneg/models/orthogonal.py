@@ -12,10 +12,9 @@ from ..data.products import Products
 from ..data.threads import workers
 from ..init.nndsvd import randomized_svd
 from ..solvers.iterate import Arrays
-from ..solvers.kkt import residual_of
+from ..solvers.kkt import relative_residual
 from ..solvers.lines import (
     NOTHING,
-    balance,
     idle,
     one_each,
     project,
@@ -119,7 +118,6 @@ class OrthogonalNMF(IterativeFactorization):
         points = squares_of(source)[0 if on_rows else 1]  # rows or columns, whichever are clustered
         s = source.row_weights
         u, v = (s, None) if on_rows else (None, s)
-        unit = summary.mean or 1.0
         with workers(len(source.bounds())) as pool:
             products = Products(source, pool)
             toward, back = (products.right, products.left) if on_rows else (products.left, products.right)
@@ -148,13 +146,16 @@ class OrthogonalNMF(IterativeFactorization):
                 labels, amounts, gains = clustered(lines)
                 sums = summed(labels, amounts)
                 sizes = np.bincount(labels, gains if u is None else gains * u, k)
-                units = balance(np.ones(k), sizes, unit)
-                residual = residual_of(lines, sums, lines * sizes, units, unit**-2, row_weights=v)
+                scale = sizes**0.25  # lines and the factor on them have equal norms then
+                over = np.divide(1, scale, out=np.zeros(k), where=scale > 0)
+                seen = slice(None) if v is None else v > 0
+                halves = (sums * over)[seen], (lines * sizes * over)[seen]
+                residual = relative_residual((lines * scale)[seen], *halves)
                 before = state.get("lines", np.zeros_like(lines))
                 change = relative_change(float(np.linalg.norm(lines - before)), float(np.linalg.norm(lines)))
                 left = np.where(_seen(u, points), points - gains, 0)
                 state.update(lines=lines, sums=sums, left=left)
-                kkt = max(residual.relative, idle(sizes, left, points))
+                kkt = max(residual, idle(sizes, left, points))
                 return Record(0.5 * float(summary.squares - sizes.sum()), kkt, change)
 
             best = self._search(source, start, step, given=given)

@@ -14,7 +14,7 @@ from ..data.products import Products
 from ..data.threads import workers
 from ..init.nndsvd import randomized_svd
 from ..solvers.iterate import Arrays
-from ..solvers.kkt import residual_of
+from ..solvers.kkt import relative_residual
 from ..solvers.lines import NOTHING, balance, idle, one_each, project, spectral_lines, squares_of
 from ..solvers.step import Record, relative_change
 from .base import check_count
@@ -125,7 +125,6 @@ class TriNMF(IterativeFactorization):
         given = (start_value("W_init", W_init, (n, k), source), start_value("H_init", H_init, (p, m), source))
         rows, columns = squares_of(source)
         rows = rows if s is None else np.where(s > 0, rows, 0)
-        unit = summary.mean or 1.0
         ones = np.ones(n) if s is None else s
         with workers(len(source.bounds())) as pool:
             products = Products(source, pool)
@@ -170,10 +169,12 @@ class TriNMF(IterativeFactorization):
                 found, f, g, gain = settled(F, G, left, XF)
                 state.update(found)
                 S = found["S"] * (f > 0)[:, None] * (g > 0)
-                residual = _residual(F, found["XG"] @ S.T, f, (S**2) @ g, unit, s)
-                residual |= _residual(G, XF @ S, g, f @ (S**2), unit, None)
+                residual = max(
+                    _residual(F, found["XG"] @ S.T, f, (S**2) @ g, s),
+                    _residual(G, XF @ S, g, f @ (S**2), None),
+                )
                 change = relative_change(float(moved), 1.0)
-                kkt = max(residual.relative, idle(f, left[0], rows), idle(g, left[1], columns))
+                kkt = max(residual, idle(f, left[0], rows), idle(g, left[1], columns))
                 return Record(0.5 * float(summary.squares - gain), kkt, change)
 
             best = self._search(source, start, step, given=given).arrays
@@ -235,7 +236,11 @@ def _refill(
         left = np.minimum(left, points - project(P @ S[[a]].T, (S[[a]] ** 2) @ sizes)[2])
 
 
-def _residual(V, P, own, other, unit, weights):
+def _residual(
+    V: np.ndarray, P: np.ndarray, own: np.ndarray, other: np.ndarray, weights: np.ndarray | None
+) -> float:
     """First-order residual of the positive entries of V, with products P and the squares of the lines they lie on."""
-    support = V > 0
-    return residual_of(V, P * support, V * other, balance(own, other, unit), unit**-2, row_weights=weights)
+    seen = (slice(None) if weights is None else weights > 0,)
+    scale = balance(own, other)
+    halves = P * (V > 0) / scale, V * other / scale
+    return relative_residual((V * scale)[seen], halves[0][seen], halves[1][seen])

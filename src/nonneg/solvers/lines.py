@@ -68,11 +68,11 @@ def unit_columns(V: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.n
     return (V * inverse).astype(V.dtype), squares
 
 
-def balance(own: np.ndarray, other: np.ndarray, unit: float) -> np.ndarray:
+def balance(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Scales of a factor's columns that give them the norms of what they meet; from squares, 1 where one is 0."""
     usable = (own > 0) & (other > 0)
     ratio = np.where(usable, other, 1.0) / np.where(usable, own, 1.0)
-    return np.where(usable, ratio**0.25 / np.sqrt(unit), 1.0)
+    return np.where(usable, ratio**0.25, 1.0)
 
 
 def idle(sizes: np.ndarray, left: np.ndarray, points: np.ndarray) -> float:
