@@ -64,6 +64,12 @@ def test_more_components_than_rank_attain_it_with_any_signs():
     assert error(model, X) < 1e-8 * np.linalg.norm(X)
 
 
+def test_a_poor_start_value_does_not_attain_what_could_be_attained():
+    X = np.abs(mixed()) + 0.1
+    model = SemiNMF(4, max_iter=1).fit(X, H_init=mixed(4, 12, seed=5))
+    assert not model.attains_svd_ and model.reconstruction_err_ > 1.01 * model.svd_error_
+
+
 def test_ends_at_least_as_well_as_multiplicative_updates():
     X = mixed(60, 8, seed=3)
     model = SemiNMF(3, random_state=0, n_init=3, max_iter=3000, tol=1e-6).fit(X)

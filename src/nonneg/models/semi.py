@@ -24,6 +24,7 @@ from .units import loss_times, power_of, times
 __all__ = ["SemiNMF"]
 
 SWEEPS = 8  # of W per pair of products with X
+CLOSE = 1e-6  # a loss that is larger than the SVD's by this share of it attains it
 
 
 class SemiNMF(IterativeFactorization):
@@ -131,7 +132,6 @@ class SemiNMF(IterativeFactorization):
             products = Products(source, pool)
             A, bound, basis = _singular_rows(products, summary, k)
             self.svd_error_ = loss_times(bound, -power)
-            self.attains_svd_ = basis is not None or A.shape[1] < k
 
             def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
                 W = _nonnegative(A, basis, k, None if first else rng) if W0 is None else W0
@@ -148,6 +148,8 @@ class SemiNMF(IterativeFactorization):
                 given=(W0, H0),
                 fitted=lambda arrays: {"components_": times(arrays["H"], -power), "n_components_": k},
             )
+        rounding = 10 * float(np.finfo(source.float_dtype).eps) * summary.squares
+        self.attains_svd_ = bool(best.loss <= 0.5 * bound**2 * (1 + CLOSE) + rounding)
         if self.attains_svd_:
             warnings.warn(
                 f"SemiNMF only attains the bound of the SVD of rank {k}: W >= 0 is no restriction for these data, "
