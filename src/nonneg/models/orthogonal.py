@@ -92,8 +92,9 @@ class OrthogonalNMF(IterativeFactorization):
     _parameter_constraints = {**ITERATION_PARAMETERS, "orthogonal": [StrOptions({"W", "H"})]}
 
     def __init__(
-        self, n_components: int = 10, *, orthogonal: str = "W", n_init: int = 1, max_iter: int = 500, tol: float =
-        1e-4, max_time: float | None = None, checkpoint: Any = None, random_state: Any = None, verbose: int = 0,
+        self, n_components: int = 10, *, orthogonal: str = "W", n_init: int = 1, max_iter: int = 500,
+        tol: float = 1e-4, max_time: float | None = None, checkpoint: Any = None, random_state: Any = None,
+        verbose: int = 0,
     ) -> None:  # fmt: skip
         self.n_components = n_components
         self.orthogonal = orthogonal
