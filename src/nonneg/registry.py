@@ -24,5 +24,7 @@ MODELS = {
     "NTF": "nonneg.models.tensor",
     "NonnegativeTucker": "nonneg.models.tucker",
     "JointNMF": "nonneg.models.joint",
+    "PLSA": "nonneg.models.plsa",
     "BooleanNMF": "nonneg.exact.boolean",
+    "IntegerNMF": "nonneg.exact.integer",
 }

@@ -127,7 +127,7 @@ def test_given_starts():
     assert wrong(again, X) <= wrong(model, X) and again.n_iter_ <= 2
     from_rows = BooleanNMF(4).fit(X, W_init=model.transform(X))
     assert wrong(from_rows, X) <= wrong(model, X)
-    with pytest.raises(ValueError, match="H_init must hold zeros and ones alone"):
+    with pytest.raises(ValueError, match="H_init must hold whole numbers from 0 to 1 alone"):
         BooleanNMF(4).fit(X, H_init=np.full((4, 30), 0.5))
     with pytest.raises(ValueError, match=r"W_init has shape \(60, 3\), expected \(60, 4\)"):
         BooleanNMF(4).fit(X, W_init=np.ones((60, 3)))

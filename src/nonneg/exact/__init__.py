@@ -13,6 +13,7 @@ from .certificates import (
 )
 from .covers import boolean_rank
 from .factors import ExactResult, exact_nmf
+from .integer import IntegerNMF
 from .rank import RankInterval, nonnegative_rank, nonnegative_rank_factorization
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Certificate",
     "ExactResult",
     "FoolingSet",
+    "IntegerNMF",
     "NestedPolygons",
     "NoRankFactorization",
     "Rank",

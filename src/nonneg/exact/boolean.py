@@ -14,8 +14,9 @@ from ..models.callbacks import with_callbacks
 from ..models.iterative import IterativeFactorization
 from ..models.parameters import ITERATION_PARAMETERS
 from ..solvers.iterate import Arrays
-from ..solvers.step import Record, relative_change
+from ..solvers.step import Record
 from .boolean_starts import asso, grecond
+from .moves import keep_if_better, whole_numbers
 from .unions import Ones, choose_columns, choose_rows, choose_rows_anew, wrong_cells
 
 __all__ = ["BooleanNMF"]
@@ -131,7 +132,7 @@ class BooleanNMF(IterativeFactorization):
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:
         k, (n, m) = int(self.n_components), source.shape
-        given = _zeros_and_ones("W_init", W_init, (n, k)), _zeros_and_ones("H_init", H_init, (k, m))
+        given = whole_numbers("W_init", W_init, (n, k), 1), whole_numbers("H_init", H_init, (k, m), 1)
         with workers(len(source.bounds())) as pool:
             ones = self._ones(source, pool)
             total = sum(ones.map(lambda X, s, rows: float(s @ np.asarray(X.sum(axis=1)).ravel())))
@@ -161,20 +162,12 @@ class BooleanNMF(IterativeFactorization):
                 return min(step(state).loss for _ in range(LOOK_AHEAD))
 
             def step(state: Arrays) -> Record:
-                W, H, before, turn = state["W"], state["H"], float(state["loss"]), int(state["turn"])
-                new_H = choose_columns(ones, W, H, turn)
-                new_W = W.copy()
-                for _ in ones.map(lambda X, s, rows: choose_rows(X, new_W[rows], new_H, turn)):
+                W, H, turn = state["W"].copy(), state["H"], int(state["turn"])
+                H = choose_columns(ones, W, H, turn)
+                for _ in ones.map(lambda X, s, rows: choose_rows(X, W[rows], H, turn)):
                     pass
                 state["turn"] = np.array(turn + 1)
-                loss = _loss(ones, new_W, new_H)
-                moved = np.linalg.norm(new_W - W) + np.linalg.norm(new_H - H)
-                change = relative_change(float(moved), float(np.linalg.norm(W) + np.linalg.norm(H)))
-                if loss < before:  # else nothing was mended, only exchanged
-                    state["W"], state["H"], state["loss"] = new_W, new_H, np.array(loss)
-                return Record(
-                    min(loss, before), (before - min(loss, before)) / max(0.5 * total, 1e-300), change
-                )
+                return keep_if_better(state, W, H, _loss(ones, W, H), max(0.5 * total, 1e-300))
 
             best = self._search(source, start, step, given=given)
         self.components_ = best.arrays["H"]
@@ -213,15 +206,3 @@ def _random_rows(ones: Ones, k: int, rng: np.random.Generator) -> np.ndarray:
     share = None if weights is None else weights.astype(np.float64) / weights.sum(dtype=np.float64)
     drawn = rng.choice(ones.source.shape[0], size=k, p=share)
     return (ones.source.take(drawn) > ones.threshold).astype(np.int64)
-
-
-def _zeros_and_ones(name: str, value: Any, shape: tuple[int, int]) -> np.ndarray | None:
-    """Return W_init or H_init as integers, or raise naming it."""
-    if value is None:
-        return None
-    array = np.asarray(value)
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    if array.dtype.kind not in "fiub" or not np.isin(array, (0, 1)).all():
-        raise ValueError(f"{name} must hold zeros and ones alone")
-    return array.astype(np.int64)
