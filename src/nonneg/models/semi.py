@@ -42,7 +42,7 @@ class SemiNMF(IterativeFactorization):
     n_components : int, default 10
         k.
     n_init : int, default 1
-        Starts, of which the best is kept; those after the first turn the SVD's basis at random.
+        Starts, of which the best is kept; those after the first take what is positive of the SVD turned at random.
     max_iter : int, default 500
     tol : float, default 1e-4
         The fit ends when the KKT residual of W, relative and without units, is at most this.
@@ -203,15 +203,15 @@ def _singular_rows(
 def _nonnegative(
     A: np.ndarray, basis: np.ndarray | None, k: int, rng: np.random.Generator | None
 ) -> np.ndarray:
-    """W (n, k) from X V, turned at random where there is an ``rng``."""
+    """W (n, k) from X V; with an ``rng``, what is positive of X V turned at random."""
     if basis is not None:
         W = A @ basis
     elif k == 1:
         W = A
+    elif rng is not None:
+        W = A @ np.linalg.qr(rng.standard_normal((A.shape[1], A.shape[1])))[0]
     else:  # (A + x 1ᵀ) Vᵀ − x (V 1)ᵀ is the SVD of rank k − 1 for every x
         W = A[:, : k - 1]
-        if rng is not None:
-            W = W @ np.linalg.qr(rng.standard_normal((W.shape[1], W.shape[1])))[0]
         x = np.maximum(-W.min(axis=1, keepdims=True), 0)
         W = np.hstack([W + x, x])
     W = np.maximum(W, 0).astype(A.dtype)
