@@ -20,7 +20,7 @@ from ..solvers.step import Record
 from .callbacks import with_callbacks
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
-from .units import loss_times, power_of, times, weights_rescaled
+from .units import exponent_of, loss_times, power_of, times, weights_rescaled
 from .view_units import views_in_range, weight_roots
 
 __all__ = ["JointNMF"]
@@ -238,15 +238,24 @@ class JointNMF(IterativeFactorization):
         )
         self.n_components_ = int(self.n_components)
 
+    def _near_one(self, views: Views) -> tuple[list[np.ndarray], int]:
+        """H_v (m_v, k) in the units of views, times one power of two that brings them near 1; that power."""
+        powers = {v: power_of(view) for v, view, _ in views.there()}
+        parts = self._split(self.components_)
+        shift = -max(exponent_of(parts[v], power) for v, power in powers.items())
+        dtype = views.float_dtype
+        return [
+            np.ascontiguousarray(times(H, powers[v] + shift if v in powers else 0, dtype).T)
+            for v, H in enumerate(parts)
+        ], shift
+
     def _rows(self, views: Views) -> np.ndarray:
-        dtype = np.dtype(views.float_dtype)
-        powers = [0 if view is None else power_of(view) for view in views.views]
-        Hs = [
-            np.ascontiguousarray(times(H, power, dtype).T)
-            for H, power in zip(self._split(self.components_), powers, strict=True)
-        ]
+        Hs, shift = self._near_one(views)
         with workers(len(views.bounds())) as pool:
-            return Joint(views, self._alphas(views), pool).solve(Hs, ROW_TOLERANCE[dtype])
+            W = Joint(views, self._alphas(views), pool).solve(Hs, ROW_TOLERANCE[np.dtype(views.float_dtype)])
+        seen = views.present().any(axis=1)
+        W[seen] = times(W[seen], shift)
+        return W
 
     # -- after the fit --------------------------------------------------------------------------------------
 
@@ -278,11 +287,8 @@ class JointNMF(IterativeFactorization):
     def _score_source(self, source: Source, summary: Summary) -> float:
         views = self._as_views(source)
         views_in_range(views)
-        W, dtype = self._rows(views), np.dtype(views.float_dtype)
-        Hs = [
-            np.ascontiguousarray(times(H, 0 if view is None else power_of(view), dtype).T)
-            for H, view in zip(self._split(self.components_), views.views, strict=True)
-        ]
+        Hs, shift = self._near_one(views)
+        W = times(self._rows(views), -shift)
         with workers(len(views.bounds())) as pool:
             loss = Joint(views, self._alphas(views), pool).loss(W, Hs)
         return -loss_times(loss / summary.total_weight, -2 * power_of(views))

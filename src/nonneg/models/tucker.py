@@ -22,7 +22,7 @@ from ..solvers.tucker import Tucker, times_mode
 from .callbacks import with_callbacks
 from .nway import TensorFactorization
 from .parameters import ITERATION_PARAMETERS
-from .units import loss_times, power_of, times, weights_rescaled
+from .units import exponent_of, loss_times, power_of, times, weights_rescaled
 
 __all__ = ["NonnegativeTucker"]
 
@@ -197,22 +197,33 @@ class NonnegativeTucker(TensorFactorization):
         sizes = np.sqrt((parts**2).mean(axis=1)) / (summary.mean or 1.0)
         core = (core.T / np.where(sizes > 0, sizes, 1)).T
         self.core_ = times(core, -power_of(source), factors[0].dtype)
-        W = self._codes(source, summary)
+        W = self._in_units(self._codes(source, summary), source)
         norm = np.linalg.norm(W.astype(np.float64), axis=0)
         self._norms = np.where(norm > 0, norm, 1)
         self.factors_[0] = (W / self._norms).astype(W.dtype)
         self.core_ = (self.core_.T * self._norms).T.astype(W.dtype)
-        return self._codes(source, summary)  # from the core as it is kept: to the bit what transform finds
+        return self._in_units(
+            self._codes(source, summary), source
+        )  # from the core as it is kept: to the bit what transform finds
 
     # -- rows -----------------------------------------------------------------------------------------------
 
+    def _core_near_one(self, dtype: np.dtype) -> np.ndarray:
+        """The core beside codes, by a power of two of its own: those of other data may be far from it."""
+        core = (self.core_.T / self._norms).T
+        return times(core, -exponent_of(core), dtype)
+
+    def _in_units(self, codes: np.ndarray, source: Source) -> np.ndarray:
+        """`_codes` as codes for ``components_``."""
+        return times(codes, -exponent_of((self.core_.T / self._norms).T) - power_of(source))
+
     def _codes(self, source: Source, summary: Summary) -> np.ndarray:
+        """The rows nearest to X as the source hands it out, for `_core_near_one`."""
         dtype = np.dtype(source.float_dtype)
-        core = times((self.core_.T / self._norms).T, power_of(source), dtype)
         rest = [F.astype(dtype, copy=False) for F in self.factors_[1:]]
         with workers(len(source.bounds())) as pool:
             tucker = self._tucker(source, summary, pool)
-            return self._rows(tucker, core, rest, summary, ROW_TOLERANCE[dtype])
+            return self._rows(tucker, self._core_near_one(dtype), rest, summary, ROW_TOLERANCE[dtype])
 
     def _rows(
         self, tucker: Tucker, core: np.ndarray, rest: list[np.ndarray], summary: Summary, tol: float,
@@ -232,12 +243,12 @@ class NonnegativeTucker(TensorFactorization):
         return solve_rows(problem, tucker.fixed(0, core, [nobody, *rest]), tol, tucker.pool, sweeps)
 
     def _transform_source(self, source: Source) -> np.ndarray:
-        return self._codes(source, self._in_range(source, source.summary()))
+        return self._in_units(self._codes(source, self._in_range(source, source.summary())), source)
 
     def _score_source(self, source: Source, summary: Summary) -> float:
         summary = self._in_range(source, summary)
         W = self._codes(source, summary)
-        core = times((self.core_.T / self._norms).T, power_of(source), W.dtype)
+        core = self._core_near_one(W.dtype)
         factors = [W, *(F.astype(W.dtype, copy=False) for F in self.factors_[1:])]
         with workers(len(source.bounds())) as pool:
             loss = self._tucker(source, summary, pool).exact_loss(core, factors)
