@@ -14,6 +14,7 @@ of coordinate descent for KL.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from .rows import first_rows
 from .select import choose
 from .step import Solver, State
 
-__all__ = ["Start", "starting_point"]
+__all__ = ["Start", "chi_square_roots", "squares_fit", "starting_point"]
 
 SETTLED, PASSES = 3e-4, 30  # of the χ² fit: it ends when a pass lowers the loss by less than that part of it
 SMOOTHING = 0.7  # s above; .3 to 2 do as well
@@ -75,18 +76,42 @@ def starting_point(
 
 
 def _chi_square(problem: Problem, rng: np.random.Generator, pool: Workers, *, first: bool) -> Start:
-    rows, columns = _sums(problem.source, pool)
-    source = scaled(problem.source, 1 / np.sqrt(rows), 1 / np.sqrt(columns))
+    def begin(chi: Problem, solver: Solver, found: Summary) -> State:
+        H = starting_point(chi, solver, found, "auto", rng, first=first).H
+        return State(first_rows(chi, solver, H, pool), H)
+
+    return squares_fit(problem, *chi_square_roots(problem.source, pool), begin, pool)
+
+
+def chi_square_roots(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
+    """Roots of the sums of rows and columns by which X is divided: the Frobenius loss is then that of χ²."""
+    rows, columns = _sums(source, pool)
+    return np.sqrt(rows), np.sqrt(columns)
+
+
+def squares_fit(
+    problem: Problem,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    begin: Callable[[Problem, Solver, Summary], State],
+    pool: Workers,
+    settled: float = SETTLED,
+    passes: int = PASSES,
+) -> Start:
+    """Where passes of the Frobenius loss on X_ij / (rows_i columns_j) lead, as a start for KL on X.
+
+    ``begin(problem, solver, summary)`` says where they start, in the units of that problem.
+    """
+    source = scaled(problem.source, 1 / rows, 1 / columns)
     found = source.summary()
     chi = Problem(
         source, as_loss("frobenius"), found.mean or 1.0, found.total_weight, found.squares, problem.frozen
     )
     solver = choose("hals", chi.loss, source)
-    H = starting_point(chi, solver, found, "auto", rng, first=first).H
-    state = State(first_rows(chi, solver, H, pool), H)
+    state = begin(chi, solver, found)
     solver.start(chi, state)
-    solver.settle(chi, state, pool, SETTLED, PASSES)
-    W, H = state.W * np.sqrt(rows)[:, None], state.H * np.sqrt(columns)
+    solver.settle(chi, state, pool, settled, passes)
+    W, H = state.W * rows[:, None], state.H * columns
     sizes = H.mean(axis=1) / problem.unit
     sizes = np.where(sizes > 0, sizes, 1)
     H, W = H / sizes[:, None], W * sizes
