@@ -11,7 +11,7 @@ from nonneg import BooleanNMF
 from nonneg.data import as_source
 from nonneg.data.threads import workers
 from nonneg.exact import boolean_rank
-from nonneg.exact.boolean_starts import asso, grecond
+from nonneg.exact.boolean_starts import asso, associations, grecond
 from nonneg.exact.unions import Ones, choose_rows, choose_rows_anew
 
 
@@ -65,7 +65,7 @@ def test_grecond_takes_concepts_and_asso_associations():
     X, _ = planted(n=80, m=25, k=5, noise=0.1, seed=1)
     with workers(1) as pool:
         ones = Ones(as_source(X), 0.5, pool)
-        from_below, associated = grecond(ones, 5), asso(ones, 5)
+        from_below, associated = grecond(ones, 5), asso(ones, 5, associations(ones, 5))
     for H, closed in ((from_below, True), (associated, False)):
         assert H.any(axis=1).all()
         shared = [X[(X[:, row > 0] > 0).all(axis=1)].min(axis=0, initial=1) for row in H]
@@ -154,3 +154,20 @@ def test_boolean_rank_of_other_patterns():
     short = boolean_rank(without_diagonal(20), n_starts=1, random_state=4)
     assert short.lower == 6 <= short.upper
     assert np.array_equal(union(short.W, short.H), without_diagonal(20) > 0)
+
+
+def test_exchanged_components_leave_poor_starts():
+    found = [
+        wrong(BooleanNMF(4, init="random", random_state=0).fit(X), X)
+        for X in (planted(seed=seed)[0] for seed in range(6))
+    ]
+    assert sum(count == 0 for count in found) >= 5
+
+
+def test_no_more_wrong_than_the_starts_alone():
+    X, _ = planted(n=150, m=40, k=10, noise=0.05, seed=4)
+    with workers(1) as pool:
+        ones = Ones(as_source(X), 0.5, pool)
+        starts = [grecond(ones, 10), asso(ones, 10, associations(ones, 10))]
+    alone = [(union(choose_rows_anew(X.astype(np.float32), H), H) != (X > 0)).sum() for H in starts]
+    assert wrong(BooleanNMF(10, random_state=0).fit(X), X) < 0.8 * min(alone)

@@ -15,13 +15,14 @@ from ..models.iterative import IterativeFactorization
 from ..models.parameters import ITERATION_PARAMETERS
 from ..solvers.iterate import Arrays
 from ..solvers.step import Record
-from .boolean_starts import asso, grecond
+from .boolean_starts import asso, associations, fill, grecond
 from .moves import keep_if_better, whole_numbers
 from .unions import Ones, choose_columns, choose_rows, choose_rows_anew, wrong_cells
 
 __all__ = ["BooleanNMF"]
 
-LOOK_AHEAD = 5
+LOOK_AHEAD = 10  # passes before two starts are compared
+EXCHANGED = 3  # components that are tried
 
 
 class BooleanNMF(IterativeFactorization):
@@ -34,7 +35,8 @@ class BooleanNMF(IterativeFactorization):
 
     It starts from ASSO and from GreConD, whichever is better after rows of W have chosen, and then alternates: given
     H, every row of W takes the best of its 2^k choices, given W every column of H does (with more than 8 components,
-    8 at a time). The loss falls until a pass mends no cell.
+    8 at a time). Where a pass mends no cell, one of the three weakest components is exchanged for the best candidate of
+    ASSO; the search ends where that mends nothing either.
 
     Parameters
     ----------
@@ -152,23 +154,40 @@ class BooleanNMF(IterativeFactorization):
                     return begun(H) if W is None else with_loss(W, H)
                 if self.init == "random" or not first:
                     return begun(_random_rows(ones, k, rng))
-                makers = {"asso": [asso], "grecond": [grecond]}.get(self.init, [asso, grecond])
-                starts = [begun(make(ones, k)) for make in makers]
-                return starts[0] if len(starts) == 1 else min(starts, key=promise)
+                if self.init == "asso":
+                    return begun(asso(ones, k, candidates))
+                concepts = begun(grecond(ones, k))
+                if self.init == "grecond":
+                    return concepts
+                return min(begun(asso(ones, k, candidates)), concepts, key=promise)
 
             def promise(found: dict[str, np.ndarray]) -> float:
                 """What a start leads to in a few passes."""
                 state = Arrays(found)
-                return min(step(state).loss for _ in range(LOOK_AHEAD))
+                return min(passed(state, state["W"], state["H"]).loss for _ in range(LOOK_AHEAD))
 
-            def step(state: Arrays) -> Record:
-                W, H, turn = state["W"].copy(), state["H"], int(state["turn"])
+            def passed(state: Arrays, W: np.ndarray, H: np.ndarray) -> Record:
+                """Columns choose, then rows."""
+                W, turn = W.copy(), int(state["turn"])
                 H = choose_columns(ones, W, H, turn)
                 for _ in ones.map(lambda X, s, rows: choose_rows(X, W[rows], H, turn)):
                     pass
                 state["turn"] = np.array(turn + 1)
                 return keep_if_better(state, W, H, _loss(ones, W, H), max(0.5 * total, 1e-300))
 
+            def step(state: Arrays) -> Record:
+                """A pass; where it mends nothing, one from a component exchanged for a better candidate."""
+                record = passed(state, state["W"], state["H"])
+                for j in () if record.kkt > 0 or record.loss == 0 else _weakest(ones, state["W"], state["H"]):
+                    W, H = state["W"].copy(), state["H"].copy()
+                    W[:, j], H[j] = 0, 0
+                    if fill(ones, candidates, W, H, j):
+                        record = passed(state, W, H)
+                    if record.kkt > 0:
+                        break
+                return record
+
+            candidates = associations(ones, k)
             best = self._search(source, start, step, given=given)
         self.components_ = best.arrays["H"]
         self.n_components_ = k
@@ -198,6 +217,12 @@ class BooleanNMF(IterativeFactorization):
 def _loss(ones: Ones, W: np.ndarray, H: np.ndarray) -> float:
     """Half the number of wrong cells."""
     return 0.5 * sum(ones.map(lambda X, s, rows: float(s @ wrong_cells(X, W[rows], H))))
+
+
+def _weakest(ones: Ones, W: np.ndarray, H: np.ndarray) -> np.ndarray:
+    """The few components without which the fewest cells would be wrong."""
+    left = [_loss(ones, np.delete(W, j, axis=1), np.delete(H, j, axis=0)) for j in range(len(H))]
+    return np.argsort(left, kind="stable")[:EXCHANGED]
 
 
 def _random_rows(ones: Ones, k: int, rng: np.random.Generator) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .unions import Ones, covered, dense
 
-__all__ = ["asso", "grecond"]
+__all__ = ["asso", "associations", "fill", "grecond"]
 
 SHARES = (0.3, 0.5, 0.7, 0.9, 1.0)
 WORK = 1e10  # multiplications, which limit the number of columns that make candidates
@@ -35,19 +35,20 @@ def _full_columns(ones: Ones, work: float) -> tuple[np.ndarray, np.ndarray]:
     return order[counts[order] > 0], counts
 
 
-def asso(ones: Ones, k: int) -> np.ndarray:
-    """H (k, m) of zeros and ones."""
+def associations(ones: Ones, k: int) -> np.ndarray:
+    """The candidates of ASSO, (c, m) of zeros and ones."""
     n, m = ones.source.shape
     columns, counts = _full_columns(ones, n * m * k * len(SHARES))
-    H = np.zeros((k, m), np.int64)
     if not len(columns):
-        return H
+        return np.zeros((0, m), np.float32)
     together = _sum(ones.map(lambda X, s, rows: dense(X[:, columns]).T @ (dense(X) * s[:, None])))
     shares = together / counts[columns, None]
-    candidates = np.unique(np.concatenate([shares >= t * (1 - 1e-9) for t in SHARES]), axis=0).astype(
-        np.float32
-    )
-    W = np.zeros((n, k), np.int64)
+    every = np.concatenate([shares >= t * (1 - 1e-9) for t in SHARES])
+    return np.unique(every, axis=0).astype(np.float32)
+
+
+def fill(ones: Ones, candidates: np.ndarray, W: np.ndarray, H: np.ndarray, j: int) -> bool:
+    """Let component j, which is zero, become the candidate that mends the most cells, in place; whether one does."""
 
     def gains(X: Any, rows: slice, candidates: np.ndarray) -> np.ndarray:
         free = 1 - covered(W[rows], H)
@@ -56,16 +57,22 @@ def asso(ones: Ones, k: int) -> np.ndarray:
     def mended(X: Any, s: np.ndarray, rows: slice) -> np.ndarray:
         return s @ np.maximum(gains(X, rows, candidates), 0)
 
-    def rows_of(X: Any, s: np.ndarray, rows: slice, candidate: np.ndarray) -> np.ndarray:
-        return gains(X, rows, candidate) > 0
+    found = _sum(ones.map(mended)) if len(candidates) else np.zeros(1)
+    best = int(found.argmax())
+    if found[best] <= 0:
+        return False
+    W[:, j] = np.concatenate(list(ones.map(lambda X, s, rows: gains(X, rows, candidates[best]) > 0)))
+    H[j] = candidates[best]
+    return True
 
+
+def asso(ones: Ones, k: int, candidates: np.ndarray) -> np.ndarray:
+    """H (k, m) of zeros and ones."""
+    n, m = ones.source.shape
+    W, H = np.zeros((n, k), np.int64), np.zeros((k, m), np.int64)
     for j in range(k):
-        found = _sum(ones.map(mended))
-        best = int(found.argmax())
-        if found[best] <= 0:
+        if not fill(ones, candidates, W, H, j):
             break
-        W[:, j] = np.concatenate(list(ones.map(functools.partial(rows_of, candidate=candidates[best]))))
-        H[j] = candidates[best]
     return H
 
 
