@@ -27,6 +27,8 @@ from .units import loss_times, power_of, set_floor, times, weights_rescaled
 
 __all__ = ["NTF"]
 
+BACKGROUND = 0.1  # of the mean of W, on top of where it starts: no component begins without rows
+
 
 class NTF(TensorFactorization):
     """Non-negative tensor factorization (canonical polyadic, CP, PARAFAC) of an n-way array.
@@ -149,6 +151,7 @@ class NTF(TensorFactorization):
                 W = given[0]
                 if W is None:
                     W = self._rows(cp, factors, summary, START_TOLERANCE, START_SWEEPS)
+                    W += W.dtype.type(BACKGROUND * np.average(W, weights=source.row_weights, axis=0).mean())
                 return Arrays(at_rest(dict(zip(names, cp.balanced([W, *factors]), strict=True))))
 
             def move(at: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float, float]:

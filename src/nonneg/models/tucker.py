@@ -22,11 +22,10 @@ from ..solvers.tucker import Tucker, times_mode
 from .callbacks import with_callbacks
 from .nway import TensorFactorization
 from .parameters import ITERATION_PARAMETERS
+from .tensor import BACKGROUND
 from .units import exponent_of, loss_times, power_of, times, weights_rescaled
 
 __all__ = ["NonnegativeTucker"]
-
-BACKGROUND = 0.1  # of the mean of W, on top of where it starts: no component begins without rows
 
 
 class NonnegativeTucker(TensorFactorization):

@@ -2,8 +2,9 @@
 
 The factor F_d needs K_dᵀ K_d, the entrywise product of the k × k Gram matrices of the other factors, and X_(d) K_d
 (MTTKRP). A dense tensor's modes are split once into two groups: one product of X with the Khatri–Rao product of one
-group serves all factors of the other group, which then take turns a few times on what is left of X. So an iteration
-reads X twice, whatever N is; for two modes it is that of `hals`. A sparse tensor is multiplied mode by mode.
+group serves all factors of the other group, which move one after the other on what is left of X. So an iteration reads
+X twice, whatever N is; for two modes it is that of `hals`. (Moving a group's factors several times on one product led
+into slow stretches more often than it saved products.) A sparse tensor is multiplied mode by mode.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .tensor import CP, Factors, hadamard, khatri_rao
 
 __all__ = ["ByGram"]
 
-SWEEPS, ROUNDS = 8, 2
+SWEEPS = 8
 
 
 class ByGram(CP):
@@ -41,15 +42,14 @@ class ByGram(CP):
             self.groups = [[d] for d in tensor.modes]
 
     def move(self, factors: Factors) -> tuple[Factors, float, Residual]:
-        """Every group once; within a group `ROUNDS` times, every factor with several sweeps."""
+        """Every factor with several sweeps."""
         factors, residual = list(factors), Residual()
         for group in self.groups:
             product = self._product(group, factors)
-            for _ in range(ROUNDS if len(group) > 1 else 1):
-                for d in group:
-                    P, V = product(d, factors), factors[d].copy()
-                    Sweep(SWEEPS).rows(V, self.gram(d, factors), P, 0.0, np.inf)
-                    factors[d] = V
+            for d in group:
+                P, V = product(d, factors), factors[d].copy()
+                Sweep(SWEEPS).rows(V, self.gram(d, factors), P, 0.0, np.inf)
+                factors[d] = V
             residual |= self._residual_of_group(group, factors, product)
         return factors, self._loss(factors, d, P), residual
 
