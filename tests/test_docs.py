@@ -16,7 +16,17 @@ import nonneg
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))) if path.is_file()]
+OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]  # without code that runs
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+# Pages of the gallery run with warnings as errors (but for the one that Agg has no window), and are drawn.
+STRICT = ["-W", "error", "-W", "ignore:FigureCanvasAgg is non-interactive"]
+DRAW = """
+import runpy, sys
+import matplotlib.pyplot as plt
+runpy.run_path(sys.argv[1], run_name="__main__")
+for number in plt.get_fignums():
+    plt.figure(number).savefig(f"{number}.png")
+"""
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(#[^)\s]*)?\)")
 
@@ -48,7 +58,7 @@ def anchors_of(page: Path) -> set[str]:
     return {"#" + re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda path: path.name)
 def test_relative_links_lead_somewhere(page):
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" in target or target.startswith("mailto:"):
@@ -87,12 +97,22 @@ def test_every_parameter_is_told_of(name, page):
 )
 def test_examples_run(script, tmp_path):
     environment = os.environ | {"MPLBACKEND": "Agg", "NONNEG_OFFLINE": "1"}
+    gallery = script.name.startswith("plot_")
+    how = [*STRICT, "-c", DRAW] if gallery else ["-W", "error::FutureWarning"]
     done = subprocess.run(
-        [sys.executable, "-W", "error::FutureWarning", str(script)],
+        [sys.executable, *how, str(script)],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip(), "an example shows something"
+    assert not gallery or list(tmp_path.glob("*.png")), "a page of the gallery has a figure"
+
+
+def test_the_gallery_lists_every_example():
+    page = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    assert {target for target, _ in LINK.findall(page) if target.endswith(".py")} == {
+        path.name for path in EXAMPLES
+    }
 
 
 def profile_table() -> str:
