@@ -104,7 +104,7 @@ def test_weights_of_new_data_have_the_columns_of_the_fit():
 
 def test_start_values_are_one_start():
     with pytest.warns(
-        UserWarning, match=r"n_init=4 with H_init: one start is made, from H_init; set n_init=1"
+        UserWarning, match=r"n_init=4 with start values: one start is made, from these; set n_init=1"
     ) as seen:
         model = NMF(3, n_init=4, tol=0.1).fit(X, H_init=OK + np.eye(3, 9))
     assert len(model.restart_losses_) == 1 and [each.filename for each in seen] == [__file__]

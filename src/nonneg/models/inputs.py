@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ..data import Source, Summary
+from ..files import Checkpoint, fingerprint
 from ..penalties import combine
 from ..solvers.problem import Problem
 from ..solvers.pull import Pull
@@ -18,6 +19,7 @@ from .units import exponent_of, times
 __all__ = [
     "arrays_of",
     "check_positive",
+    "checkpoint_of",
     "draw_seed",
     "fitted_so_far",
     "frozen_mask",
@@ -31,6 +33,10 @@ __all__ = [
 ]
 
 
+#: Of the computation, not of the model: what a checkpoint's fingerprint leaves out.
+OF_THE_RUN = ("checkpoint", "max_iter", "max_time", "verbose")
+
+
 def draw_seed(random_state: Any) -> int:
     """Return an integer seed of 31 bits for a `random_state`: int, RandomState, Generator or None."""
     if isinstance(random_state, np.random.Generator):
@@ -41,7 +47,7 @@ def draw_seed(random_state: Any) -> int:
 def warn_of_one_start(n_init: int, stacklevel: int) -> None:
     """Say that start values leave nothing to be repeated."""
     warnings.warn(
-        f"n_init={n_init} with H_init: one start is made, from H_init; set n_init=1, or leave H_init out to compare "
+        f"n_init={n_init} with start values: one start is made, from these; set n_init=1, or leave them out to compare "
         "starts",
         UserWarning,
         stacklevel=stacklevel,
@@ -144,16 +150,70 @@ def frozen_mask(frozen: Any, k: int, H_init: Any) -> np.ndarray:
     return mask
 
 
-def start_value(name: str, value: Any, shape: tuple[int, int], source: Source) -> np.ndarray | None:
-    """Return W_init or H_init as floats of the right shape, or raise naming it."""
+def start_value(
+    name: str,
+    value: Any,
+    shape: tuple[int, ...],
+    source: Source,
+    *,
+    power: int = 0,
+    any_sign: bool = False,
+) -> np.ndarray | None:
+    """A start value of the user, times 2^power, as floats of the fit; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        Naming it, for another shape, for cells that are no numbers and, unless ``any_sign``, for negative ones.
+    """
     if value is None:
         return None
     array = np.asarray(value)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    if array.dtype.kind not in "fiub" or not np.isfinite(array).all() or (array < 0).any():
-        raise ValueError(f"{name} must be finite and non-negative")
-    return np.ascontiguousarray(array, dtype=source.float_dtype)
+    number = array.dtype.kind in "fiub" and bool(np.isfinite(array).all())
+    if not number or (not any_sign and bool((array < 0).any())):
+        raise ValueError(f"{name} must be finite{'' if any_sign else ' and non-negative'}")
+    return np.ascontiguousarray(times(array.astype(np.float64), power, source.float_dtype))
+
+
+def checkpoint_of(
+    model: Any,
+    version: int,
+    attempt: int,
+    seed: int,
+    source: Source,
+    *starts: np.ndarray | None,
+    data: Any = None,
+) -> Checkpoint | None:
+    """The checkpoint of one start of a fit, bound to data, parameters and seed; None where none is asked for.
+
+    Parameters
+    ----------
+    model : estimator
+    version : int
+        Of the algorithm: another one is another fit.
+    attempt, seed : int
+        Which of ``n_init`` starts, and its seed.
+    source : Source
+    *starts : ndarray or None
+        Start values of the user.
+    data : list of ndarray, optional
+        What the fingerprint sees instead of the blocks of ``source``.
+    """
+    if model.checkpoint is None:
+        return None
+    parameters = {name: plain(value) for name, value in model.get_params(deep=False).items()}
+    for name in OF_THE_RUN:
+        parameters.pop(name, None)
+    parameters["random_state"] = None if model.random_state is None else seed  # generators have no name
+    if data is None:  # one block in memory at a time
+        data = [fingerprint(*arrays_of(block)) for block in source.blocks()]
+    else:
+        data = [fingerprint(*data)]
+    given = [array for array in starts if array is not None]
+    folder = model.checkpoint if attempt == 0 else f"{model.checkpoint}/start-{attempt}"
+    return Checkpoint(folder, fingerprint(type(model).__name__, version, parameters, attempt, data, *given))
 
 
 def arrays_of(block: Any) -> list[np.ndarray]:

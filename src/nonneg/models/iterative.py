@@ -12,19 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..data import Source, Summary
-from ..files import Checkpoint, fingerprint
 from ..solvers.iterate import Arrays, descend
 from ..solvers.solution import Outcome
 from ..solvers.step import Record
 from .base import Factorization
 from .callbacks import CallbackSupportMixin, iteration_callback, with_log
-from .inputs import arrays_of, draw_seed, plain
-from .units import exponent_of, loss_times, power_of, times
+from .inputs import checkpoint_of, draw_seed, start_value, warn_of_one_start
+from .units import exponent_of, loss_times, power_of
 
 __all__ = ["IterativeFactorization"]
-
-#: Of the computation, not of the model: what a checkpoint's fingerprint leaves out.
-OF_THE_RUN = ("checkpoint", "max_iter", "max_time", "verbose")
 
 
 class IterativeFactorization(CallbackSupportMixin, Factorization):
@@ -60,26 +56,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
         source.scale = 2.0**-exponent
         return source.summary()
 
-    def _start_value(
-        self,
-        name: str,
-        value: Any,
-        shape: tuple[int, int],
-        source: Source,
-        *,
-        power: int = 0,
-        any_sign: bool = False,
-    ) -> np.ndarray | None:
-        """A start value of the user, times 2^power, as floats of the fit; None where there is none."""
-        if value is None:
-            return None
-        array = np.asarray(value)
-        if array.shape != shape:
-            raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-        number = array.dtype.kind in "fiub" and bool(np.isfinite(array).all())
-        if not number or (not any_sign and bool((array < 0).any())):
-            raise ValueError(f"{name} must be finite{'' if any_sign else ' and non-negative'}")
-        return np.ascontiguousarray(times(array.astype(np.float64), power, source.float_dtype))
+    _start_value = staticmethod(start_value)
 
     def _search(
         self,
@@ -111,7 +88,10 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
         data : list of ndarray, optional
             What the fingerprint sees instead of the blocks of ``source``.
         """
-        starts = 1 if any(array is not None for array in given) else int(self.n_init)
+        starts = int(self.n_init)
+        if starts > 1 and any(array is not None for array in given):
+            warn_of_one_start(starts, stacklevel=7)
+            starts = 1
         callback = iteration_callback(self, int(self.max_iter) * starts, fitted or (lambda arrays: {}))
         tell = with_log(callback, self.verbose, type(self).__name__)
         best, losses = None, []
@@ -126,7 +106,9 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
                 dtype=source.float_dtype,
                 max_time=self.max_time,
                 callback=tell,
-                checkpoint=self._checkpoint(source, attempt, seed, given, data),
+                checkpoint=checkpoint_of(
+                    self, self.checkpoint_version, attempt, seed, source, *given, data=data
+                ),
             )
             losses.append(outcome.loss)
             if best is None or outcome.loss < best.loss:
@@ -153,28 +135,3 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
         self.history_["loss"] = loss_times(self.history_["loss"], power)
         self.restart_losses_ = loss_times(self.restart_losses_, power)
         self.reconstruction_err_ = loss_times(self.reconstruction_err_, power / 2)
-
-    def _checkpoint(
-        self,
-        source: Source,
-        attempt: int,
-        seed: int,
-        given: tuple[np.ndarray | None, ...],
-        data: list[np.ndarray] | None,
-    ) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
-        parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
-        for name in OF_THE_RUN:
-            parameters.pop(name, None)
-        parameters["random_state"] = None if self.random_state is None else seed  # generators have no name
-        if data is None:
-            seen = [
-                fingerprint(*arrays_of(block)) for block in source.blocks()
-            ]  # one block in memory at a time
-        else:
-            seen = [fingerprint(*data)]
-        starts = [array for array in given if array is not None]
-        folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
-        key = fingerprint(type(self).__name__, self.checkpoint_version, parameters, attempt, seen, *starts)
-        return Checkpoint(folder, key)

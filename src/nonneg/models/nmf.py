@@ -8,7 +8,6 @@ import numpy as np
 
 from ..data import Source, Summary
 from ..data.threads import workers
-from ..files import Checkpoint, fingerprint
 from ..losses import as_loss
 from ..penalties import combine
 from ..solvers.loop import ROW_TOLERANCE, solve
@@ -20,11 +19,10 @@ from ..solvers.start import Start, starting_point
 from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks, with_log
 from .certificate import warn_of_useless
 from .inputs import (
-    arrays_of,
+    checkpoint_of,
     draw_seed,
     fitted_so_far,
     frozen_mask,
-    plain,
     pull_state,
     rows_weight,
     shares,
@@ -197,9 +195,10 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         W0, H0 = self._given(W_init, H_init, source)
         best, losses = None, []
         power = 0 if self._pins_H() else -power_of(source)
-        callback = iteration_callback(self, int(self.max_iter) * int(self.n_init), fitted_so_far(power))
+        starts = int(self.n_init) if H0 is None else 1
+        callback = iteration_callback(self, int(self.max_iter) * starts, fitted_so_far(power))
         tell = with_log(callback, self.verbose, type(self).__name__)
-        for attempt in range(int(self.n_init)):
+        for attempt in range(starts):
             seed = draw_seed(self.random_state)
             rng = np.random.default_rng(seed + attempt)
             problem.row_pull = None
@@ -209,7 +208,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
                     return starting_point(problem, solver, summary, self.init, rng, first=first)
                 return Start(H0.copy(), None if W0 is None else W0.copy())
 
-            checkpoint = self._checkpoint(source, attempt, seed, W0, H0)
+            checkpoint = checkpoint_of(self, CHECKPOINT_VERSION, attempt, seed, source, W0, H0)
             solution = solve(
                 problem, solver, start,
                 max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
@@ -218,8 +217,6 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
             losses.append(solution.loss)
             if best is None or solution.loss < best.loss:
                 best = solution
-            if H0 is not None:
-                break
         assert best is not None
         if callback is not None:
             callback.finish()
@@ -280,17 +277,3 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
     def _in_power(self, power: int) -> np.ndarray:
         """H in units in which X is multiplied by 2^power."""
         return times(self.components_, power)
-
-    def _checkpoint(
-        self, source: Source, attempt: int, seed: int, W0: np.ndarray | None, H0: np.ndarray | None
-    ) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
-        parameters = {name: plain(value) for name, value in self.get_params(deep=False).items()}
-        for name in ("checkpoint", "max_iter", "max_time", "verbose"):
-            del parameters[name]
-        parameters["random_state"] = None if self.random_state is None else seed  # generators have no name
-        data = [fingerprint(*arrays_of(block)) for block in source.blocks()]  # one block in memory at a time
-        start = [array for array in (W0, H0) if array is not None]
-        folder = self.checkpoint if attempt == 0 else f"{self.checkpoint}/start-{attempt}"
-        return Checkpoint(folder, fingerprint(CHECKPOINT_VERSION, parameters, attempt, data, *start))
