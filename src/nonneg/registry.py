@@ -25,6 +25,7 @@ MODELS = {
     "NonnegativeTucker": "nonneg.models.tucker",
     "JointNMF": "nonneg.models.joint",
     "PLSA": "nonneg.models.plsa",
+    "ConvolutiveNMF": "nonneg.models.convolutive",
     "BooleanNMF": "nonneg.exact.boolean",
     "IntegerNMF": "nonneg.exact.integer",
 }

@@ -1,0 +1,224 @@
+"""How convolutive NMF moves: X ≈ Σ_τ W(τ rows down) P_τ is a product of two matrices, one of them made of shifts.
+
+Side by side, the k · width columns of W shifted by 0, …, width − 1 rows are S (n, k · width), and the patterns below
+each other are H (k · width, m): X ≈ S H. So H moves as in NMF, and the gradient of W is that of S with the
+shifts taken back and added up.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from ..data.threads import Workers
+from ..losses.beta import Stats
+from .iterate import Arrays
+from .kkt import Residual, balance, column_squares, residual_of
+from .momentum import accelerated, at_rest
+from .mu import multiply
+from .problem import Problem
+from .quadratic import Sweep
+from .step import Record
+
+__all__ = ["BACKGROUND", "Convolution", "folded", "shifted"]
+
+SWEEPS = 8  # of each factor in an iteration
+BACKGROUND = 0.1  # of the mean of a pattern, where it is new: zeros would be slow to leave
+SETTLED, MOVES, GAIN = (
+    1e-4,
+    8,
+    1e-4,
+)  # of the loss: when patterns are tried at other rows, for how long, and what counts
+CHECK, MAX_SWEEPS, MAX_UPDATES = 16, 4000, 2000  # for given patterns
+
+
+def shifted(W: np.ndarray, width: int) -> np.ndarray:
+    """S[t, j · width + τ] = W[t − τ, j], 0 where t < τ; of shape (n, k · width)."""
+    before = np.vstack([np.zeros((width - 1, W.shape[1]), W.dtype), W])
+    windows = np.lib.stride_tricks.sliding_window_view(before, width, axis=0)[:, :, ::-1]
+    return windows.reshape(len(W), -1)
+
+
+def folded(A: np.ndarray, width: int) -> np.ndarray:
+    """The adjoint of `shifted`: Σ_τ A[t + τ, j · width + τ], of shape (n, k)."""
+    n, cells = len(A), A.reshape(len(A), -1, width)
+    out = np.zeros(cells.shape[:2], A.dtype)
+    for tau in range(min(width, n)):
+        out[: n - tau] += cells[tau:, :, tau]
+    return out
+
+
+def _down(V: np.ndarray, by: int, fill: float) -> np.ndarray:
+    """V moved down by some rows (up where ``by`` is negative); ``fill`` comes in at the other end."""
+    moved = np.roll(V, by, axis=0)
+    moved[slice(0, by) if by > 0 else slice(by, None)] = fill
+    return moved
+
+
+class Convolution:
+    """Steps of W (n, k) and of the patterns H (k · width, m) for the Frobenius loss or KL.
+
+    Parameters
+    ----------
+    problem : Problem
+    width : int
+    pool : Workers
+    """
+
+    def __init__(self, problem: Problem, width: int, pool: Workers) -> None:
+        self.problem, self.width, self.pool = problem, width, pool
+
+    def step(self, state: Arrays, tol: float) -> Record:
+        """One move, extrapolated; where that no longer helps, a pattern may begin a row earlier or later.
+
+        Patterns that begin at the wrong row, and so lose their other end, are the local optima met most often. ``tol``
+        is compared with the exact residual.
+        """
+        before = state["scalars"][2]
+        record = accelerated(state, self.move, ("H",) if self._squares else ("W", "H"))
+        settled = record.kkt <= tol or before - record.loss <= SETTLED * record.loss
+        if settled and not self.is_settled(state):
+            found = self._nudged(state, record.loss)
+            if found is None:
+                state["scalars"] = np.append(state["scalars"][:3], 1.0)
+            else:
+                factors, loss, kkt = found
+                state.clear()
+                state.update(at_rest(factors))
+                state["scalars"][2] = loss
+                record = Record(loss, kkt, 1.0)
+        if record.kkt <= tol:
+            record.kkt = self.residual(state["W"], state["H"])
+        return record
+
+    def is_settled(self, state: Arrays) -> bool:
+        """Whether the patterns have been tried at other rows in vain."""
+        return bool(state["scalars"][3])
+
+    def _nudged(self, state: Arrays, loss: float) -> tuple[dict[str, np.ndarray], float, float] | None:
+        """The factors after a pattern was put a row up or down and a few moves, if their loss is lower."""
+        k = state["W"].shape[1]
+        for j, by in itertools.product(range(k), (1, -1)):
+            W, H = state["W"].copy(), state["H"].copy()
+            pattern, amounts = self._patterns(H)[j], W[:, j]
+            pattern[...] = _down(pattern, by, BACKGROUND * pattern.mean())
+            amounts[...] = _down(amounts, -by, 0.0)
+            at = {"W": W, "H": H}
+            for _ in range(MOVES):
+                at, found, kkt = self.move(at)
+            if found < (1 - GAIN) * loss:
+                return at, found, kkt
+        return None
+
+    def move(self, at: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float, float]:
+        """W, then H; return them, their loss, and the KKT residual of each before it moved."""
+        W, H = at["W"].copy(), at["H"]
+        units = self._units(W, H)
+        negative, positive = self.slopes(W, H)
+        residual = residual_of(W, negative, positive, units, self._per)
+        self._move_W(W, H, negative, positive)
+        S = shifted(W, self.width)
+        stats = self._stats(S, H)
+        residual |= self._of_H(H, stats, units)
+        H = H.copy()
+        if self._squares:
+            free = np.zeros(len(H), bool)
+            Sweep(SWEEPS).columns(H, S.T @ S, stats.negative, 0.0, np.inf, free)
+        else:
+            multiply(H, stats.negative, stats.positive, 1.0, self.problem.unit)
+        return {"W": W, "H": H}, self.loss(W, H), residual.relative
+
+    def solve(self, H: np.ndarray, tol: float) -> np.ndarray:
+        """The W ≥ 0 of least loss for given patterns, to ``tol``: a convex problem, over all rows at once."""
+        from ..kernels.convolutive import overlaps, sweep
+
+        n, k = self.problem.source.shape[0], len(H) // self.width
+        if self._squares:
+            W = np.zeros((n, k), H.dtype)
+            C, T = folded(self._products(H), self.width), overlaps(self._patterns(H))
+            largest, sizes = float(C.max(initial=0)), np.maximum(T[0, -1].diagonal(), np.finfo(H.dtype).tiny)
+            for _ in range(0, MAX_SWEEPS, CHECK):
+                sweep(W, C, T, CHECK)
+                if np.abs(np.minimum(W * sizes, -C)).max(initial=0) <= tol * largest:
+                    break
+            return W
+        W = np.full((n, k), 1 / k, H.dtype)
+        for _ in range(MAX_UPDATES):
+            negative, positive = self.slopes(W, H)
+            slope = np.abs(np.minimum(W * H.sum() / k, positive - negative))
+            if slope.max() <= tol * negative.max(initial=0):
+                break
+            multiply(W, negative, positive, 1.0, 1.0)
+        return W
+
+    def residual(self, W: np.ndarray, H: np.ndarray) -> float:
+        """The KKT residual of W and H, which stand still; see `kkt`."""
+        units = self._units(W, H)
+        found = residual_of(W, *self.slopes(W, H), units, self._per)
+        return (found | self._of_H(H, self._stats(shifted(W, self.width), H), units)).relative
+
+    def loss(self, W: np.ndarray, H: np.ndarray) -> float:
+        """Loss of X, in float64."""
+        S, loss, source = shifted(W, self.width), self.problem.loss, self.problem.source
+        work = self.pool.map(
+            lambda cut: loss.value(source.block(*cut), S[cut[0] : cut[1]], H), source.bounds()
+        )
+        return float(sum(work))
+
+    def slopes(self, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """∇_W⁻ and ∇_W⁺."""
+        S, source = shifted(W, self.width), self.problem.source
+        negative, positive = np.empty_like(S), np.empty_like(S)
+
+        def work(cut: tuple[int, int]) -> None:
+            rows = slice(*cut)
+            negative[rows], positive[rows] = self.problem.loss.row_terms(source.block(*cut), S[rows], H)
+
+        for _ in self.pool.map(work, source.bounds()):
+            pass
+        return folded(negative, self.width), folded(positive, self.width)
+
+    # -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _squares(self) -> bool:
+        return bool(self.problem.loss.beta == 2)
+
+    @property
+    def _per(self) -> float:
+        return float(self.problem.unit**-self.problem.loss.beta)
+
+    def _patterns(self, H: np.ndarray) -> np.ndarray:
+        return H.reshape(-1, self.width, H.shape[1])
+
+    def _units(self, W: np.ndarray, H: np.ndarray) -> np.ndarray:
+        """By which W is multiplied so that its columns and the patterns have equal norms."""
+        whole = H.reshape(W.shape[1], -1)
+        return balance(column_squares(W), whole, self.problem.unit).astype(H.dtype)
+
+    def _move_W(self, W: np.ndarray, H: np.ndarray, negative: np.ndarray, positive: np.ndarray) -> None:
+        from ..kernels.convolutive import overlaps, sweep
+
+        if self._squares:
+            sweep(W, negative - positive, overlaps(self._patterns(H)), SWEEPS)
+        else:
+            multiply(W, negative, positive, 1.0, 1.0)
+
+    def _products(self, H: np.ndarray) -> np.ndarray:
+        source = self.problem.source
+        parts = self.pool.map(lambda cut: np.asarray(source.block(*cut).X @ H.T), source.bounds())
+        return np.concatenate(list(parts))
+
+    def _stats(self, S: np.ndarray, H: np.ndarray) -> Stats:
+        source, total = self.problem.source, None
+        for found in self.pool.map(
+            lambda cut: self.problem.loss.stats(source.block(*cut), S[cut[0] : cut[1]], H), source.bounds()
+        ):
+            total = found if total is None else total + found
+        assert total is not None
+        return total
+
+    def _of_H(self, H: np.ndarray, stats: Stats, units: np.ndarray) -> Residual:
+        to_H = np.repeat(1 / (self.problem.unit * units), self.width)[:, None].astype(H.dtype)
+        return residual_of(H, stats.negative, stats.positive, to_H, self._per)

@@ -1,0 +1,158 @@
+"""Convolutive NMF: shifts and their adjoint, the kernel against plain NumPy, planted patterns, new rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import linear_sum_assignment, nnls
+
+from nonneg import NMF, ConvolutiveNMF
+from nonneg.kernels.convolutive import overlaps, sweep
+from nonneg.solvers.convolutive import folded, shifted
+
+pytestmark = pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning")
+
+
+def model_of(W, P):
+    """Σ_τ W(τ rows down) P_τ, row by row."""
+    X = np.zeros((len(W), P.shape[2]))
+    for t in range(len(W)):
+        for tau in range(min(P.shape[1], t + 1)):
+            X[t] += W[t - tau] @ P[:, tau]
+    return X
+
+
+def planted(seed, n=300, m=20, k=3, width=6, noise=0.01):
+    rng = np.random.default_rng(seed)
+    P = rng.gamma(0.3, size=(k, width, m))
+    P /= np.linalg.norm(P, axis=(1, 2))[:, None, None]
+    W = (rng.random((n, k)) < 0.06) * rng.uniform(0.5, 2, (n, k))
+    X = model_of(W, P)
+    return X + noise * X.mean() * rng.random(X.shape), W, P
+
+
+def cosines(found, truth, most=2):
+    """Of the best pairs of patterns, each at its best shift by at most ``most`` rows; and the pairs."""
+    k, best = len(truth), np.zeros((len(truth), len(found)))
+    for i in range(k):
+        for j in range(len(found)):
+            padded = np.pad(found[j], ((most, most), (0, 0)))
+            for shift in range(2 * most + 1):
+                part = padded[shift : shift + len(truth[i])]
+                size = np.linalg.norm(part) * np.linalg.norm(truth[i])
+                best[i, j] = max(best[i, j], (part * truth[i]).sum() / max(size, 1e-300))
+    pairs = linear_sum_assignment(-best)
+    return best[pairs], pairs[1]
+
+
+def test_shifts_and_their_adjoint():
+    rng = np.random.default_rng(0)
+    for n, width in ((9, 4), (3, 5), (6, 1)):
+        W, P = rng.random((n, 2)), rng.random((2, width, 7))
+        S = shifted(W, width)
+        np.testing.assert_allclose(S @ P.reshape(-1, 7), model_of(W, P), rtol=1e-13)
+        A = rng.random(S.shape)
+        assert (folded(A, width) * W).sum() == pytest.approx((A * S).sum(), rel=1e-13)
+
+
+@pytest.mark.parametrize(("n", "width"), [(15, 4), (3, 5), (6, 1)])
+def test_the_sweep_is_coordinate_descent(n, width):
+    rng = np.random.default_rng(1)
+    P, X = rng.random((2, width, 5)), rng.random((n, 5))
+    W = rng.random((n, 2))
+    D = np.array([model_of(e.reshape(n, 2), P).ravel() for e in np.eye(2 * n)]).T  # X̂ = D W
+    G, w = D.T @ D, W.ravel().copy()
+    for i in range(2 * n):
+        w[i] = max(0, w[i] + (D[:, i] @ X.ravel() - G[i] @ w) / G[i, i])
+    C = (D.T @ X.ravel() - G @ W.ravel()).reshape(n, 2)
+    sweep(W, C, overlaps(P), 1)
+    np.testing.assert_allclose(W.ravel(), w, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(C.ravel(), D.T @ X.ravel() - G @ w, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("loss", "seed"), [("frobenius", 0), ("frobenius", 2), ("frobenius", 3), ("kl", 0), ("kl", 2)]
+)
+def test_planted_patterns_are_found(loss, seed):
+    X, W, P = planted(seed)
+    model = ConvolutiveNMF(3, width=6, loss=loss, max_iter=150, random_state=seed).fit(X)
+    found, pairs = cosines(model.patterns_, P)
+    assert found.min() > 0.99
+    codes = model.transform(X)[:, pairs]
+    for j in range(3):  # the moments too, up to the shift
+        assert max(np.corrcoef(np.roll(codes[:, j], s), W[:, j])[0, 1] for s in range(-2, 3)) > 0.95
+    assert np.linalg.norm(X - model.inverse_transform(model.transform(X))) < 0.05 * np.linalg.norm(X)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_losses_fall_and_shapes(loss):
+    X, _, _ = planted(2)
+    model = ConvolutiveNMF(4, width=5, loss=loss, max_iter=80, tol=0, random_state=0).fit(X)
+    losses = model.history_["loss"]
+    assert (np.diff(losses) <= 1e-12 * losses[:-1]).all() and losses[-1] < losses[0]
+    assert model.patterns_.shape == (4, 5, 20) and (model.patterns_ >= 0).all()
+    np.testing.assert_allclose(model.components_, model.patterns_.sum(axis=1))
+    sizes = np.sqrt((model.patterns_**2).mean(axis=(1, 2)))
+    np.testing.assert_allclose(sizes, X.mean(), rtol=1e-10)
+
+
+def test_transform_solves_the_convex_problem_of_a_new_stretch():
+    X, _, _ = planted(0, noise=0.3)
+    model = ConvolutiveNMF(3, width=6, max_iter=30, random_state=0).fit(X[:200])
+    new = X[200:240]
+    D = np.array([model_of(e.reshape(40, 3), model.patterns_).ravel() for e in np.eye(120)]).T
+    best, residual = nnls(D, new.ravel())
+    np.testing.assert_allclose(model.transform(new).ravel(), best, atol=1e-7 * best.max())
+    assert model.score(new) == pytest.approx(-0.5 * residual**2 / new.size, rel=1e-8)
+
+
+def test_kl_of_a_new_stretch_is_stationary():
+    X, _, _ = planted(0, noise=0.3)
+    model = ConvolutiveNMF(3, width=6, loss="kl", max_iter=30, random_state=0).fit(X[:200])
+    W, P = model.transform(X[200:260]), model.patterns_
+    ratio = 1 - X[200:260] / model_of(W, P)
+    slope = np.array(
+        [
+            [(ratio[t : t + 6] * P[j, : 60 - t]).sum() / P[j, : 60 - t].sum() for j in range(3)]
+            for t in range(60)
+        ]
+    )
+    assert slope.min() > -1e-3 and np.abs(slope[np.greater(W, 1e-2 * W.max())]).max() < 1e-3
+
+
+def test_one_row_wide_is_nmf():
+    X, _, _ = planted(1, width=1, noise=0.1)
+    narrow = ConvolutiveNMF(3, width=1, n_init=3, random_state=0).fit(X)
+    plain = NMF(3, random_state=0).fit(X)
+    assert narrow.reconstruction_err_ == pytest.approx(plain.reconstruction_err_, rel=1e-3)
+
+
+def test_a_pattern_begun_at_a_wrong_row_moves():
+    X, _, P = planted(3)
+    late = np.concatenate([P[:, 2:], np.zeros((3, 2, 20))], axis=1)  # two rows of each are lost
+    model = ConvolutiveNMF(3, width=6, random_state=0).fit(X, H_init=late)
+    assert cosines(model.patterns_, P)[0].min() > 0.99
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_sparse_agrees_and_units_do_not_matter(loss):
+    X, _, _ = planted(1, noise=0)
+    X[X < 0.05] = 0
+    model = ConvolutiveNMF(3, width=6, loss=loss, max_iter=20, random_state=0).fit(X)
+    sparse = ConvolutiveNMF(3, width=6, loss=loss, max_iter=20, random_state=0).fit(sp.csr_array(X))
+    np.testing.assert_allclose(sparse.patterns_, model.patterns_, rtol=1e-6, atol=1e-9)
+    huge = ConvolutiveNMF(3, width=6, loss=loss, max_iter=20, random_state=0).fit(X * 2.0**900)
+    np.testing.assert_allclose(huge.patterns_ * 2.0**-900, model.patterns_, rtol=1e-6, atol=1e-9)
+
+
+def test_refusals():
+    X, _, _ = planted(0)
+    with pytest.raises(TypeError, match="sample_weight"):
+        ConvolutiveNMF(3).fit(X, sample_weight=np.ones(len(X)))
+    with pytest.raises(ValueError, match=r"H_init has shape \(3, 20\), expected \(3, 8, 20\)"):
+        ConvolutiveNMF(3).fit(X, H_init=np.ones((3, 20)))
+    with pytest.raises(ValueError, match="W_init was given without H_init"):
+        ConvolutiveNMF(3).fit(X, W_init=np.ones((300, 3)))
+    with pytest.raises(ValueError, match="width"):
+        ConvolutiveNMF(3, width=0).fit(X)
