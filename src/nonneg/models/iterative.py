@@ -94,7 +94,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
             starts = 1
         callback = iteration_callback(self, int(self.max_iter) * starts, fitted or (lambda arrays: {}))
         tell = with_log(callback, self.verbose, type(self).__name__)
-        best, losses = None, []
+        best, losses, left = None, [], self.max_time
         for attempt in range(starts):
             seed = draw_seed(self.random_state)
             rng = np.random.default_rng(seed + attempt)
@@ -104,7 +104,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
                 max_iter=int(self.max_iter),
                 tol=float(self.tol),
                 dtype=source.float_dtype,
-                max_time=self.max_time,
+                max_time=left,
                 callback=tell,
                 checkpoint=checkpoint_of(
                     self, self.checkpoint_version, attempt, seed, source, *given, data=data
@@ -113,6 +113,11 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
             losses.append(outcome.loss)
             if best is None or outcome.loss < best.loss:
                 best = outcome
+            if outcome.status == "stopped":
+                break
+            left = outcome.time_left(left)
+            if left is not None and left <= 0:
+                break
         assert best is not None
         if callback is not None:
             callback.finish()

@@ -48,7 +48,7 @@ __all__ = ["NMF"]
 
 
 #: Part of every checkpoint's fingerprint. Raise it when a resumed fit would no longer be the fit it was begun as.
-CHECKPOINT_VERSION = 4
+CHECKPOINT_VERSION = 5
 
 
 class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
@@ -86,7 +86,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
     tol : float, default=1e-4
         On the KKT residual; `nonneg.solvers.kkt` has its definition.
     max_time : float, optional
-        Seconds after which no further iteration is begun.
+        Seconds, of all starts together, after which no further iteration is begun (nor a further start).
     checkpoint : path, optional
         Folder; a fit that was stopped goes on from there, with the same result as if it never had been.
     random_state : int, RandomState, Generator or None, default=None
@@ -107,7 +107,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
     reconstruction_err_ : float
         √(2 · loss); for Frobenius ‖X − WH‖.
     restart_losses_ : ndarray of shape (n_init,)
-        The loss of every start.
+        The loss of every start (of those made, where ``max_time`` or a callback ended the fit).
     n_batches_ : int
         Calls of `partial_fit` so far, where there were any; it says what a batch leaves of the attributes above.
     n_iter_, n_components_, n_features_in_, history_
@@ -193,7 +193,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         )
         solver = choose(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
-        best, losses = None, []
+        best, losses, left = None, [], self.max_time
         power = 0 if self._pins_H() else -power_of(source)
         starts = int(self.n_init) if H0 is None else 1
         callback = iteration_callback(self, int(self.max_iter) * starts, fitted_so_far(power))
@@ -211,12 +211,17 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
             checkpoint = checkpoint_of(self, CHECKPOINT_VERSION, attempt, seed, source, W0, H0)
             solution = solve(
                 problem, solver, start,
-                max_iter=int(self.max_iter), tol=float(self.tol), max_time=self.max_time, checkpoint=checkpoint,
+                max_iter=int(self.max_iter), tol=float(self.tol), max_time=left, checkpoint=checkpoint,
                 callback=tell,
             )  # fmt: skip
             losses.append(solution.loss)
             if best is None or solution.loss < best.loss:
                 best = solution
+            if solution.status == "stopped":
+                break
+            left = solution.time_left(left)
+            if left is not None and left <= 0:
+                break
         assert best is not None
         if callback is not None:
             callback.finish()

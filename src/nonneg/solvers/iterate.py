@@ -113,6 +113,9 @@ class Run:
     callback: Callable[[int, Record, Any], bool | None] | None = None
     checkpoint: Checkpoint | None = None
     look: Callable[[bool], bool] | None = None
+    # whether ``look`` has answered about the last record, and whether it changed the state
+    asked: bool = False
+    moved: bool = False
 
     def iterate(
         self,
@@ -125,33 +128,29 @@ class Run:
     ) -> tuple[int, str]:
         """Iterate from number ``done`` on until something ends it; return the last number and the status."""
         history, clock, first = self.history, self.clock, done
-        still, status = self._still(), "max_iter"
         if resumed and history.records:  # a fit that was over when it was saved is over
-            if history.records[-1][2] <= tol:
-                return done, "converged"
-            if still >= PATIENCE:
-                return done, "stalled"
-        kept: State = state  # between two iterations: what an interrupt leaves
+            status = self._verdict(tol)
+            if status is None and clock.is_over():
+                status = "max_time"
+            if status is not None:
+                return done, status
+        status = "max_iter"
+        kept: State = state.snapshot()  # between two iterations: what an interrupt leaves
         try:
             while done < self.max_iter:
                 most, kept = self.max_iter - done if self.callback is None else 1, state.snapshot()
                 records = advance(most, tol)
-                kept = state
+                kept, self.asked, self.moved = state.snapshot(), False, False
                 for record in records:
                     done += 1
                     history.add(done, record.loss, record.kkt, record.change, clock.seconds())
-                still = self._still()
                 if self.callback is not None and self.callback(done, record, state):
                     status = "stopped"
                     break
-                ended = record.kkt <= tol or still >= PATIENCE
-                if self.look is not None and self.look(ended):
-                    continue
-                if ended:
-                    status = "converged" if record.kkt <= tol else "stalled"
-                    break
-                if clock.is_over():
-                    status = "max_time"
+                verdict = self._verdict(tol)
+                kept = state
+                if verdict is not None or clock.is_over():
+                    status = verdict or "max_time"
                     break
                 if self.checkpoint is not None and clock.save_due():
                     started = time.perf_counter()
@@ -161,6 +160,17 @@ class Run:
             if self.checkpoint is not None and done > first:
                 self._save(done, kept, tol)
         return done, status
+
+    def _verdict(self, tol: float) -> str | None:
+        """How the search ends after the last record, None when it goes on; asks ``look`` about this record, once."""
+        kkt = self.history.records[-1][2]
+        ended = kkt <= tol or self._still() >= PATIENCE
+        if not self.asked:
+            self.moved = self.look is not None and self.look(ended)
+            self.asked = True
+        if self.moved or not ended:
+            return None
+        return "converged" if kkt <= tol else "stalled"
 
     def _still(self) -> int:
         """Iterations at the end of the history in which the loss did not measurably change, at most `PATIENCE`."""
@@ -172,7 +182,10 @@ class Run:
 
     def _save(self, done: int, state: State, limit: float) -> None:
         assert self.checkpoint is not None
-        self.checkpoint.save(done, state.arrays(), {"history": self.history.records, "limit": limit})
+        looked = {"asked": self.asked, "moved": self.moved}
+        self.checkpoint.save(
+            done, state.arrays(), {"history": self.history.records, "limit": limit, **looked}
+        )
 
     def resume(self) -> tuple[int, dict[str, np.ndarray], float] | None:
         """The iteration, arrays and aim of the newest checkpoint, the history and the clock set to it."""
@@ -181,6 +194,7 @@ class Run:
             return None
         done, arrays, meta = resumed
         self.history.records = [tuple(record) for record in meta["history"]]
+        self.asked, self.moved = meta["asked"], meta["moved"]
         if self.history.records:
             self.clock.began -= self.history.records[-1][-1]
         return done, dict(arrays), meta["limit"]

@@ -64,7 +64,7 @@ def padded(V: np.ndarray) -> np.ndarray:
     from ..kernels.jit import LINE, aligned
 
     n, k = V.shape
-    if k % 8 == 0 and V.ctypes.data % LINE == 0:
+    if k % 8 == 0 and V.ctypes.data % LINE == 0 and V.flags.c_contiguous:
         return V
     wide = aligned((n, k + -k % 8), V.dtype)
     wide[:, :k] = V

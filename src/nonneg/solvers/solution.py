@@ -62,6 +62,12 @@ class Outcome:
         """Whether the KKT residual is at most ``tol``."""
         return self.status == "converged"
 
+    def time_left(self, before: float | None) -> float | None:
+        """What is left of a time limit after this search; None where there was none."""
+        if before is None or not self.history.records:
+            return before
+        return before - self.history.records[-1][-1]
+
     def warn(self, name: str, tol: float, dtype: np.dtype, stacklevel: int = 7) -> None:
         """Say in one `ConvergenceWarning` why the search ended early, if it did."""
         if self.status not in _ADVICE or (self.status == "stalled" and tol == 0):
