@@ -31,6 +31,7 @@ SETTLED, MOVES, GAIN = (
     1e-4,
 )  # of the loss: when patterns are tried at other rows, for how long, and what counts
 CHECK, MAX_SWEEPS, MAX_UPDATES = 16, 4000, 2000  # for given patterns
+STILL = 1e-6  # of the largest amount: multiplicative updates that move none by more have ended
 
 
 def shifted(W: np.ndarray, width: int) -> np.ndarray:
@@ -104,9 +105,12 @@ class Convolution:
             pattern, amounts = self._patterns(H)[j], W[:, j]
             pattern[...] = _down(pattern, by, BACKGROUND * pattern.mean())
             amounts[...] = _down(amounts, -by, 0.0)
-            at = {"W": W, "H": H}
-            for _ in range(MOVES):
+            at, last = {"W": W, "H": H}, np.inf
+            for left in reversed(range(MOVES)):
                 at, found, kkt = self.move(at)
+                if (last - found) * left < found - (1 - GAIN) * loss:
+                    break  # moves help less and less: it would not get there
+                last = found
             if found < (1 - GAIN) * loss:
                 return at, found, kkt
         return None
@@ -149,7 +153,10 @@ class Convolution:
             slope = np.abs(np.minimum(W * H.sum() / k, positive - negative))
             if slope.max() <= tol * negative.max(initial=0):
                 break
+            before = W.copy()
             multiply(W, negative, positive, 1.0, 1.0)
+            if np.abs(W - before).max() <= STILL * W.max():
+                break
         return W
 
     def residual(self, W: np.ndarray, H: np.ndarray) -> float:
