@@ -260,3 +260,27 @@ def test_a_large_sparse_graph_stays_sparse():
         tracemalloc.stop()
         assert ari(y, labels) > 0.95
         assert peak < n * n  # bytes: an eighth of a dense affinity
+
+
+def test_score_of_a_sparse_affinity_makes_no_dense_copy():
+    A = sp.random_array((3000, 3000), density=0.001, rng=np.random.default_rng(0), format="csr")
+    A = sp.csr_array(A + A.T)
+    model = SymmetricNMF(2, max_iter=5, tol=1, random_state=0).fit(A)
+    tracemalloc.start()
+    score = model.score(A)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * 8 * 3000**2
+    error = np.square(A.toarray() - model.transform(A) @ model.components_).mean()
+    assert score == pytest.approx(-0.5 * error, rel=1e-9)
+
+
+@pytest.mark.parametrize("affinity", ["precomputed", "rbf"])
+def test_score_counts_rows_with_their_weights(affinity):
+    X = np.random.default_rng(0).random((20, 20))
+    X = X + X.T
+    model = SymmetricNMF(3, affinity=affinity, random_state=0).fit(X)
+    weights = np.arange(20) % 3
+    assert model.score(X, sample_weight=weights) == pytest.approx(
+        model.score(np.repeat(X, weights, axis=0)), rel=1e-9
+    )

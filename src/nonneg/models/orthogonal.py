@@ -24,6 +24,7 @@ from ..solvers.lines import (
 )
 from ..solvers.step import Record, relative_change
 from .callbacks import with_callbacks
+from .codes import near_one
 from .inputs import start_value
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
@@ -173,14 +174,11 @@ class OrthogonalNMF(IterativeFactorization):
         return self._rows(source)
 
     def _rows(self, source: Source) -> np.ndarray:
-        on_rows = self.orthogonal == "W"
-        H = times(self.components_, power_of(source) if on_rows else 0, source.float_dtype)
-        with workers(len(source.bounds())) as pool:
-            P = Products(source, pool).right(H.T)
-        if not on_rows:
-            return times(P, -power_of(source))
+        H, P, power = near_one(self.components_, source)
+        if self.orthogonal == "H":  # its rows are units
+            return times(P, power)
         labels, amounts, _ = project(P, np.einsum("ij,ij->i", H, H, dtype=np.float64))
-        return one_each(labels, amounts, len(H))
+        return one_each(labels, times(amounts, power), len(H))
 
     def _transform_source(self, source: Source) -> np.ndarray:
         self._in_range(source, source.summary())

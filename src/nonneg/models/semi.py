@@ -17,6 +17,7 @@ from ..solvers.least_squares import nonnegative_rows
 from ..solvers.momentum import accelerated, at_rest
 from ..solvers.quadratic import Sweep
 from .callbacks import with_callbacks
+from .codes import nonnegative_codes
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import loss_times, power_of, times
@@ -163,10 +164,7 @@ class SemiNMF(IterativeFactorization):
         return self._rows(source)
 
     def _rows(self, source: Source) -> np.ndarray:
-        H = times(self.components_, power_of(source), source.float_dtype)
-        with workers(len(source.bounds())) as pool:
-            P = Products(source, pool).right(H.T)
-            return nonnegative_rows(H @ H.T, P, 0.0, np.inf, 1e-10)
+        return nonnegative_codes(self.components_, source)
 
     def _transform_source(self, source: Source) -> np.ndarray:
         self._in_range(source, source.summary())

@@ -12,12 +12,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data import Source, Summary
 from ..data.centred import Centred
-from ..data.products import Products
 from ..data.threads import workers
 from ..init.picks import PICKS, Rows, pick
 from ..solvers.least_squares import nonnegative_rows
 from .base import Factorization
-from .units import exponent_of, loss_times, power_of, rescaled, times
+from .codes import near_one
+from .units import loss_times, power_of, rescaled, times
 
 __all__ = ["SeparableNMF"]
 
@@ -163,21 +163,18 @@ class SeparableNMF(Factorization):
 
     def _rows(self, source: Source) -> tuple[np.ndarray, float]:
         """W, and ‖X − W H‖ in the units of ``source``."""
-        H = times(self.components_, power_of(source), source.float_dtype)
+        H, P, power = near_one(self.components_, source)
         G = H @ H.T
-        with workers(len(source.bounds())) as pool:
-            P = Products(source, pool).right(H.T)
-        W = nonnegative_rows(G, P, 0.0, np.inf, 1e-10)
+        V = nonnegative_rows(G, P, 0.0, np.inf, 1e-10)
+        W = times(V, power)
         if not source.is_sparse:
             return W, float(np.sqrt(2 * self._half_squares(source, W)))
-        V = W.astype(
-            np.float64
-        )  # the difference has as many cells as a dense X; its square does without them
+        V = V.astype(np.float64)
+        # the difference has as many cells as a dense X; its square does without them
         gained = np.einsum("ij,ij->i", V, 2 * P - V @ G)
         gained = gained.sum() if source.row_weights is None else gained @ source.row_weights
         return W, float(np.sqrt(max(source.summary().squares - gained, 0.0)))
 
     def _transform_source(self, source: Source) -> np.ndarray:
-        exponent = exponent_of([source.summary().maximum, self.components_.max(initial=0.0)])
-        source.scale = 2.0**-exponent
+        rescaled(source, source.summary())
         return self._rows(source)[0]

@@ -19,10 +19,10 @@ from ..solvers.symmetric import SymmetricProblem, exclusive_labels
 from .affinity import check_symmetric, contracted, excluding, groups_of, matrix_of, nearest, pairs, weighted
 from .base import UnweightedFactorization
 from .callbacks import with_callbacks
-from .inputs import start_value
+from .inputs import rows_weight, start_value
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
-from .units import exponent_of, power_of, times
+from .units import exponent_of, loss_times, power_of, times
 
 __all__ = ["SymmetricNMF"]
 
@@ -273,13 +273,9 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
 
     def _score_source(self, source: Source, summary: Summary) -> float:
         affinity = self._rows_affinity(source)
-        W, total = self._rows(affinity), 0.0
-        for block in affinity.blocks():
-            gap = block.dense().X - affinity.scale * self._inverse(W[block.rows])
-            total += float(np.square(gap, dtype=np.float64).sum())
-        cells = float(len(W)) * affinity.shape[1]
-        with np.errstate(over="ignore"):
-            return -float(np.ldexp(0.5 * total / cells, -2 * power_of(affinity)))
+        affinity.row_weights = source.row_weights
+        loss = self._half_squares(affinity, self._rows(affinity))
+        return -loss_times(loss / (rows_weight(source) * affinity.shape[1]), -2 * power_of(affinity))
 
 
 def _packed(X: Any) -> Any:

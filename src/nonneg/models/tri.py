@@ -19,6 +19,7 @@ from ..solvers.lines import NOTHING, balance, idle, one_each, project, spectral_
 from ..solvers.step import Record, relative_change
 from .base import check_count
 from .callbacks import with_callbacks
+from .codes import near_one
 from .inputs import start_value
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
@@ -199,11 +200,9 @@ class TriNMF(IterativeFactorization):
         self.row_labels_ = self.row_factor_.argmax(axis=1)
 
     def _rows(self, source: Source) -> np.ndarray:
-        H = times(self.components_, power_of(source), source.float_dtype)
-        with workers(len(source.bounds())) as pool:
-            P = Products(source, pool).right(H.T)
+        H, P, power = near_one(self.components_, source)
         labels, amounts, _ = project(P, np.einsum("ij,ij->i", H, H, dtype=np.float64))
-        return one_each(labels, amounts, len(H))
+        return one_each(labels, times(amounts, power), len(H))
 
     def _transform_source(self, source: Source) -> np.ndarray:
         self._in_range(source, source.summary())
