@@ -195,3 +195,21 @@ def test_refusals_and_names():
         nonnegative_rank(FOUR, tol=2.0)
     assert nonneg.nonnegative_rank is nonnegative_rank and nonneg.exact_nmf is exact_nmf
     assert nonneg.nonnegative_rank_factorization is nonnegative_rank_factorization
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_small_rows_and_columns_prove_nothing(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.random((8, 3)) @ rng.random((3, 7))  # all positive: no rectangle is forbidden
+    X *= 10.0 ** rng.uniform(-4, 4, (8, 1)) * 10.0 ** rng.uniform(-4, 4, (1, 7))
+    assert X.min() < 1e-8 * X.max()
+    W, H = nonnegative_rank_factorization(X, random_state=0)
+    assert W.shape[1] <= 3 and relative(X, W, H) <= 1e-8
+    assert FoolingSet.of(X, 1e-8).bound == 1
+    # what is small beside its neighbours still counts as 0
+    assert FoolingSet.of(without_diagonal(6) + 1e-9, 1e-8).bound > 1
+
+
+def test_missing_cells_are_refused_with_what_helps():
+    with pytest.raises(ValueError, match=r"contains NaN: 1 cell\(s\), .*needs every cell"):
+        nonnegative_rank([[1, np.nan], [2, 3]])

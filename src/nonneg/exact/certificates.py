@@ -1,7 +1,8 @@
 """Lower bounds on the non-negative rank, each with what proves it, so that a reader can check it.
 
 A certificate holds evidence, not a computation: ``check(X)`` looks at X and at the evidence alone. Cells of at most
-``tol`` times the largest one count as 0, singular values of at most ``tol`` times the largest one likewise.
+``tol`` times the largest one count as 0 (rows and columns in units in which they have one size; see `pattern_of`),
+singular values of at most ``tol`` times the largest one likewise.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def boolean_rank(
     ----------
     X : array-like, sparse, DataFrame or path, (n, m)
     tol : float, default=1e-8
-        Cells of at most ``tol`` times the largest count as 0.
+        Cells of at most ``tol`` times the largest count as 0, in units in which rows and columns have one size.
     n_starts : int, default=200
         Starts of the search for each k, of 300 kicks each.
     max_time : float, optional

@@ -77,8 +77,8 @@ def nonnegative_rank(
     ----------
     X : array-like, sparse, DataFrame or path, (n, m)
     tol : float, default=1e-8
-        Cells and singular values of at most ``tol`` times the largest count as 0; factors with a relative residual of
-        at most ``tol`` count as factors.
+        Cells and singular values of at most ``tol`` times the largest count as 0 (a cell in units in which rows and
+        columns have one size); factors with a relative residual of at most ``tol`` count as factors.
     n_starts : int, default=256
         Most starts of the search for each number of components.
     max_time : float, optional
