@@ -1,6 +1,7 @@
 """Boolean factors: planted ones come back, every move is the best one, and the Boolean rank where it is known."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -171,3 +172,12 @@ def test_no_more_wrong_than_the_starts_alone():
         starts = [grecond(ones, 10), asso(ones, 10, associations(ones, 10))]
     alone = [(union(choose_rows_anew(X.astype(np.float32), H), H) != (X > 0)).sum() for H in starts]
     assert wrong(BooleanNMF(10, random_state=0).fit(X), X) < 0.8 * min(alone)
+
+
+def test_sparse_data_stay_sparse():
+    X = sp.random_array((20_000, 1000), density=1e-4, rng=np.random.default_rng(0), format="csr")
+    tracemalloc.start()
+    BooleanNMF(3, init="random", tol=1.0, random_state=0).fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6  # in float32, X would be 80e6, and so would W ∘ H

@@ -71,7 +71,7 @@ class BooleanNMF(IterativeFactorization):
     rows; cell weights are not taken. ASSO may cover zeros, GreConD does not: which is better depends on whether ones
     are missing or too many.
 
-    A pass costs n m 2^min(k, 8), without dense copies of a sparse X for k ≤ 8 and blocks of rows beyond.
+    A pass costs n m 2^min(k, 8), also for a sparse X, of which never more than a few rows are dense at a time.
 
     References
     ----------

@@ -20,6 +20,7 @@ __all__ = ["Ones", "choose_columns", "choose_rows", "choose_rows_anew", "covered
 
 TOGETHER = 8
 TURNS = 6  # of the groups, for rows that have no choice yet
+DENSE = 1 << 21  # cells of W ∘ H at once
 
 
 class Ones:
@@ -27,6 +28,13 @@ class Ones:
 
     def __init__(self, source: Source, threshold: float, pool: Workers) -> None:
         self.source, self.threshold, self.pool = source, threshold, pool
+        # blocks of rows with few stored cells are long, and W ∘ H is dense
+        step = max(1, DENSE // source.shape[1])
+        self.cuts = [
+            (begin, min(begin + step, stop))
+            for start, stop in source.bounds()
+            for begin in range(start, stop, step)
+        ]
 
     def map(self, function: Callable[[Any, np.ndarray, slice], Any]) -> Iterator[Any]:
         """``function(X, s, rows)`` of every block in order, s the weights of its rows."""
@@ -42,7 +50,7 @@ class Ones:
             s = block.row_weights
             return function(X, np.ones(X.shape[0]) if s is None else s.astype(np.float64), block.rows)
 
-        return self.pool.map(work, self.source.bounds())
+        return self.pool.map(work, self.cuts)
 
 
 @functools.cache
