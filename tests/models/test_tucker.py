@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import permutations
 
 import numpy as np
@@ -79,6 +80,26 @@ def test_sparse_is_dense(weighted):
     assert coo.transform(sparse.COO.from_numpy(X[:3])) == pytest.approx(
         coo.transform(X[:3]), rel=1e-6, abs=1e-9
     )
+
+
+def test_a_huge_sparse_tensor_stays_sparse():
+    rng, shape = np.random.default_rng(4), (300, 4000, 5000)
+    cells = np.stack([rng.integers(0, side, 2000) for side in shape])
+    X = sparse.COO(cells, rng.random(2000) + 0.1, shape)
+    NonnegativeTucker((2, 3, 2), max_iter=1).fit(X)  # compiled
+    tracemalloc.start()
+    model = NonnegativeTucker((2, 3, 2), max_iter=2, random_state=0).fit(X)
+    model.score(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # components_ would be 320e6, X 48e9
+
+
+def test_components_have_the_size_of_the_data():
+    X = planted()[0] + 0.1
+    model = NonnegativeTucker((2, 3, 2), random_state=0).fit(X)
+    sizes = np.sqrt((model.components_**2).mean(axis=(1, 2)))
+    assert sizes == pytest.approx(X.mean(), rel=1e-9)
 
 
 def test_a_row_of_weight_two_is_the_row_twice():

@@ -192,8 +192,12 @@ class NonnegativeTucker(TensorFactorization):
         for d, norm in enumerate(norms, start=1):
             core = times_mode(core, np.diag(norm), d)
         self.n_components_, self._norms = len(core), np.ones(len(core))
-        parts = self._without_first(core).reshape(len(core), -1).astype(np.float64)
-        sizes = np.sqrt((parts**2).mean(axis=1)) / (summary.mean or 1.0)
+        wide = curved = core.astype(np.float64)  # ‖G_p ×_2 B ⋯‖² from Gram matrices: components_ may be huge
+        for d, F in enumerate(self.factors_[1:], start=1):
+            curved = times_mode(curved, F.T.astype(np.float64) @ F, d)
+        squares = (wide * curved).reshape(len(core), -1).sum(axis=1)
+        cells = float(np.prod(self.tensor_shape_, dtype=np.float64))
+        sizes = np.sqrt(np.maximum(squares, 0) / cells) / (summary.mean or 1.0)
         core = (core.T / np.where(sizes > 0, sizes, 1)).T
         self.core_ = times(core, -power_of(source), factors[0].dtype)
         W = self._in_units(self._codes(source, summary), source)
