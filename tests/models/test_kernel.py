@@ -168,3 +168,15 @@ def test_refusals():
         KernelNMF(2).fit(X).inverse_transform(np.ones((1, 2)))
     with pytest.raises(TypeError):
         KernelNMF(2).fit(X, sample_weight=np.ones(50))
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_an_indefinite_kernel_is_refused(given):
+    X = np.random.default_rng(3).standard_normal((50, 6))
+
+    def kernel(A, B):
+        return np.where(np.square(A[:, None] - B).sum(axis=-1) == 0, 1.0, np.tanh(A @ B.T / 2 - 1))
+
+    model = KernelNMF(4, kernel="precomputed" if given else kernel, random_state=0)
+    with pytest.raises(ValueError, match="positive semidefinite one"):
+        model.fit(kernel(X, X) if given else X)

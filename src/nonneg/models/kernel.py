@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data import Source, Summary
 from ..exceptions import IncompatibleError
-from ..solvers.convex import Gram, normalized
+from ..solvers.convex import Gram, largest, lowest, normalized
 from ..solvers.least_squares import nonnegative_rows
 from .base import UnweightedFactorization
 from .callbacks import with_callbacks
@@ -83,7 +83,8 @@ class KernelNMF(UnweightedFactorization, IterativeFactorization):
     Raises
     ------
     ValueError
-        For kernels that are not finite, not symmetric, or no scalar products (K_ij² > K_ii K_jj).
+        For kernels that are not finite, not symmetric, or no scalar products (K_ij² > K_ii K_jj, or vᵀ K v < 0 for
+        a v that thirty power iterations find).
 
     Notes
     -----
@@ -164,7 +165,7 @@ class KernelNMF(UnweightedFactorization, IterativeFactorization):
             self._in_range(source, summary)
         X = _all_rows(source)
         K = _checked(X.toarray() if sp.issparse(X) else X, "X") if given else self._kernel(X, X)
-        gram = Gram(lambda V: K @ V, np.ascontiguousarray(K.diagonal()), _largest(K))
+        gram = Gram(lambda V: K @ V, np.ascontiguousarray(K.diagonal()), largest(K))
         start, step = descent(gram, k, self.solver, W0)
 
         def parts(C: np.ndarray) -> dict[str, Any]:
@@ -245,18 +246,6 @@ def _all_rows(source: Source) -> Any:
     return sp.vstack(blocks, format="csr") if source.is_sparse else np.concatenate(blocks)
 
 
-def _largest(K: np.ndarray) -> float:
-    """The largest eigenvalue of K, by power iterations: within the tenth that is added."""
-    v, found = np.random.default_rng(0).standard_normal(len(K)).astype(K.dtype), 0.0
-    for _ in range(30):
-        v = K @ v
-        size = float(np.linalg.norm(v))
-        if size == 0:
-            break
-        v, found = v / K.dtype.type(size), size
-    return 1.1 * found
-
-
 def _checked(
     K: np.ndarray, what: str, shape: tuple[int, int] | None = None, square: bool = False
 ) -> np.ndarray:
@@ -276,6 +265,13 @@ def _checked(
             raise ValueError(f"{what} is no kernel of the training rows: it is not symmetric")
         if (np.abs(K) > np.outer(size, size) + slack).any():
             raise ValueError(f"{what} is no kernel: some |K_ij| exceed the root of K_ii K_jj")
+        least = lowest(K)
+        rounding = 64 * float(np.finfo(K.dtype).eps) * float(np.linalg.norm(K))
+        if least < -max(slack, rounding):
+            raise ValueError(
+                f"{what} is no kernel: vᵀ K v = {least:.3g} for some unit vector v, beside cells up to "
+                f"{float(np.abs(K).max()):.3g}; take a positive semidefinite one, or raise its diagonal"
+            )
     return np.ascontiguousarray(K)
 
 

@@ -17,7 +17,7 @@ from .kkt import balance, column_squares, residual_of
 from .least_squares import nonnegative_rows
 from .quadratic import Sweep
 
-__all__ = ["Gram", "multiply", "normalized", "search_step", "seeds"]
+__all__ = ["Gram", "largest", "lowest", "multiply", "normalized", "search_step", "seeds"]
 
 Factors = dict[str, np.ndarray]
 SWEEPS = 8  # of W
@@ -190,3 +190,24 @@ def normalized(C: np.ndarray) -> np.ndarray:
     """Columns that sum to 1; those of zeros as they are."""
     total = C.sum(axis=0, dtype=np.float64)
     return (C / np.where(total > 0, total, 1)).astype(C.dtype)
+
+
+def largest(K: np.ndarray) -> float:
+    """The largest eigenvalue of K, by power iterations: within the tenth that is added."""
+    v, found = np.random.default_rng(0).standard_normal(len(K)).astype(K.dtype), 0.0
+    for _ in range(30):
+        v = K @ v
+        size = float(np.linalg.norm(v))
+        if size == 0:
+            break
+        v, found = v / K.dtype.type(size), size
+    return 1.1 * found
+
+
+def lowest(K: np.ndarray) -> float:
+    """vᵀ K v for a unit v on its way to the lowest eigenvector: below 0 only where K is indefinite."""
+    top, v = K.dtype.type(largest(K)), np.random.default_rng(0).standard_normal(len(K)).astype(K.dtype)
+    for _ in range(30):
+        v = top * v - K @ v
+        v /= np.linalg.norm(v) or K.dtype.type(1)
+    return float(v @ (K @ v))
