@@ -284,3 +284,17 @@ def test_score_counts_rows_with_their_weights(affinity):
     assert model.score(X, sample_weight=weights) == pytest.approx(
         model.score(np.repeat(X, weights, axis=0)), rel=1e-9
     )
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_pairs_that_can_be_kept_apart_are(k):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        A, groups = rng.random((30, 30)), rng.integers(k, size=30)
+        pairs = rng.integers(30, size=(60, 2))
+        together = groups[pairs[:, 0]] == groups[pairs[:, 1]]
+        must, cannot = pairs[together], pairs[~together]
+        model = SymmetricNMF(k, must_link=must, cannot_link=cannot, max_iter=100, tol=1, random_state=seed)
+        labels = model.fit(A + A.T).labels_
+        assert (labels[must[:, 0]] == labels[must[:, 1]]).all()
+        assert (labels[cannot[:, 0]] != labels[cannot[:, 1]]).all()

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from ..data import Source
 from ..init.nndsvd import randomized_svd
@@ -15,6 +16,7 @@ __all__ = ["SymmetricProblem", "exclusive_labels"]
 
 EXACT = 8.0  # largest row sums of A: more than the curvature of the loss, so that an overlap is no minimum
 REPAIRS = 10  # rounds
+MOST_LOOKS = 200_000  # at a row, in a search for labels
 
 
 class SymmetricProblem:
@@ -78,6 +80,9 @@ def exclusive_labels(H: np.ndarray, apart: sp.csr_array) -> np.ndarray:
             free = np.setdiff1d(np.arange(H.shape[1]), taken)
             if labels[i] in taken and len(free):
                 labels[i] = free[H[i, free].argmax()]
+    part = connected_components(apart, directed=False)[1]
+    for wrong in np.unique(part[rows[labels[rows] == labels[apart.indices]]]):
+        labels = _searched(labels, H, apart, np.flatnonzero(part == wrong))
     left = int(np.count_nonzero(labels[rows] == labels[apart.indices])) // 2
     if left:
         warnings.warn(
@@ -86,4 +91,35 @@ def exclusive_labels(H: np.ndarray, apart: sp.csr_array) -> np.ndarray:
             UserWarning,
             stacklevel=4,
         )
+    return labels
+
+
+def _searched(labels: np.ndarray, H: np.ndarray, apart: sp.csr_array, members: np.ndarray) -> np.ndarray:
+    """Labels under which no members exclude each other, by backtracking; those given where the search finds none.
+
+    The member with the fewest labels left comes next, and takes the largest entries of its row first.
+    """
+    near = {i: apart.indices[apart.indptr[i] : apart.indptr[i + 1]].tolist() for i in members.tolist()}
+    found: dict[int, int] = {}
+    stack: list[tuple[int, list[int]]] = []
+
+    def free(i: int) -> list[int]:
+        taken = {found.get(other) for other in near[i]}
+        return [c for c in np.argsort(H[i], kind="stable").tolist() if c not in taken]
+
+    for _ in range(MOST_LOOKS // len(near)):
+        i = min((i for i in near if i not in found), key=lambda i: len(free(i)))
+        stack.append((i, free(i)))
+        while stack and not stack[-1][1]:
+            stack.pop()
+            if stack:
+                found.pop(stack[-1][0])
+        if not stack:
+            return labels
+        i, untried = stack[-1]
+        found[i] = untried.pop()
+        if len(found) == len(near):
+            labels = labels.copy()
+            labels[list(found)] = list(found.values())
+            return labels
     return labels
