@@ -213,3 +213,10 @@ def test_small_rows_and_columns_prove_nothing(seed):
 def test_missing_cells_are_refused_with_what_helps():
     with pytest.raises(ValueError, match=r"contains NaN: 1 cell\(s\), .*needs every cell"):
         nonnegative_rank([[1, np.nan], [2, 3]])
+
+
+def test_a_proof_of_one_matrix_is_none_of_another():
+    planar = proof(nonnegative_rank(nested_hexagons(1.5)), NestedPolygons)
+    assert planar.bound == 3 and planar.check(nested_hexagons(1.5)) and not planar.check(np.ones((6, 6)))
+    for one in nonnegative_rank(FOUR).certificates:
+        assert not one.check(np.ones((4, 4))) and not one.check(np.zeros((4, 4))), one

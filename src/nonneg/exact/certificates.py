@@ -155,9 +155,10 @@ class RectangleWeights(Certificate):
         pattern = pattern_of(matrix_of(X, "check")[0], tol)
         rectangles = maximal_rectangles(pattern, 2**31)
         assert rectangles is not None
+        if (self.weights < 0).any() or self.weights[~pattern].any() or not self.weights.any():
+            return False
         heaviest = np.einsum("ci,ij,cj->c", *(rectangles[0] * 1.0, self.weights, rectangles[1] * 1.0)).max()
-        allowed = bool((self.weights >= 0).all()) and not self.weights[~pattern].any()
-        return bool(allowed and self.weights.sum() / heaviest > self.bound - 1 + 1e-7)
+        return bool(self.weights.sum() / heaviest > self.bound - 1 + 1e-7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,12 +225,11 @@ class NestedPolygons(Certificate):
     def check(self, X: Any, tol: float = 1e-8) -> bool:
         """Follow the tangents from every start."""
         X = matrix_of(X, "check")[0]
-        proves = self.bound == least_rank_of_polygon(self.corners)
-        if self.corners == 3 or not proves:
-            return proves
         plane = _plane(X if self.axis else X.T, tol)[1]
-        if plane is None:
+        if plane is None or self.bound != least_rank_of_polygon(self.corners):
             return False
+        if self.corners == 3:
+            return True
         ahead = turns(plane, self.corners - 1, self.starts)
         whole = self.starts[0] == 0 and self.starts[-1] == 2 * np.pi
         return bool(whole and (ahead[1:] + np.diff(self.starts) < 0).all())
@@ -240,6 +240,8 @@ def _plane(X: np.ndarray, tol: float) -> tuple[np.ndarray, Plane | None]:
     seen = pattern_of(X, tol)
     rows = np.asarray(seen.any(axis=1))
     columns = np.asarray(seen.any(axis=0))
+    if not seen.any():
+        return rows, None
     return rows, plane_of(np.where(seen, X, 0)[np.ix_(rows, columns)], 0.1 * min(tol, 1e-3), tol)
 
 
