@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -13,7 +15,16 @@ __all__ = [
     "IncompatibleError",
     "MissingExtraError",
     "NoRankFactorization",
+    "warn_user",
 ]
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's code: that of the first caller outside this library and scikit-learn."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("nonneg", "sklearn"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 class IncompatibleError(ValueError):

@@ -252,11 +252,12 @@ def test_a_stopped_fit_goes_on_bitwise(name, tmp_path):
 
 
 @every_iterative_model
-def test_says_when_it_ends_early(name):
+@pytest.mark.parametrize("call", ["fit", "fit_transform"])
+def test_says_when_it_ends_early(name, call):
     model = fresh(name, max_iter=1, tol=0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model.fit(data_for(model))
+        getattr(model, call)(data_for(model))
     said = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     assert not model.converged_ and (len(said) == 1 or model.n_iter_ < 1)
-    assert all(w.filename == __file__ for w in said)
+    assert all(w.filename == __file__ for w in caught)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from ..data import Source
+from ..exceptions import warn_user
 from ..penalties import combine
 
 __all__ = [
@@ -93,9 +93,7 @@ def duplicate_components(H: np.ndarray) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in zip(*np.nonzero(cosines > DUPLICATE_ABOVE), strict=True)]
 
 
-def warn_of_useless(
-    W: np.ndarray, H: np.ndarray, penalties: Mapping[str, Any], unit: float, stacklevel: int
-) -> None:
+def warn_of_useless(W: np.ndarray, H: np.ndarray, penalties: Mapping[str, Any], unit: float) -> None:
     """One warning for components that are dead, duplicates, or all but wiped out by penalties; none without any.
 
     Parameters
@@ -124,7 +122,7 @@ def warn_of_useless(
             "beside the loss; take smaller strengths, to begin with 1 / (cells of the factor): "
             f"{1 / W.size:.1g} on W, {1 / H.size:.1g} on H"
         )
-        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+        warn_user(text)
         return
     dead = dead_components(H, np.linalg.norm(W, axis=0).astype(np.float64))
     duplicates = [pair for pair in duplicate_components(H) if not set(pair) & set(dead)]
@@ -136,4 +134,4 @@ def warn_of_useless(
     if found:
         weaker = f", or a weaker {' or '.join(given)}" if given else ""
         text = f"{' and '.join(found)}; a smaller n_components would do{weaker}"
-        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+        warn_user(text)

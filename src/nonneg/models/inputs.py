@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ..data import Source, Summary
+from ..exceptions import warn_user
 from ..files import Checkpoint, fingerprint
 from ..penalties import combine
 from ..solvers.problem import Problem
@@ -44,13 +44,11 @@ def draw_seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def warn_of_one_start(n_init: int, stacklevel: int) -> None:
+def warn_of_one_start(n_init: int) -> None:
     """Say that start values leave nothing to be repeated."""
-    warnings.warn(
+    warn_user(
         f"n_init={n_init} with start values: one start is made, from these; set n_init=1, or leave them out to compare "
-        "starts",
-        UserWarning,
-        stacklevel=stacklevel,
+        "starts"
     )
 
 
@@ -108,7 +106,7 @@ def pull_on_rows(state: dict[str, Any], penalty_W: Any, source: Source, beta: fl
     rows = [penalty for penalty in kept.penalties if penalty.separable("W") == "rows"]
     if len(rows) < len(kept.penalties):
         dropped = ", ".join(repr(p) for p in kept.penalties if p.separable("W") != "rows")
-        warnings.warn(f"transform leaves out what couples rows of W: {dropped}", UserWarning, stacklevel=6)
+        warn_user(f"transform leaves out what couples rows of W: {dropped}")
     unit = state["unit"] * source.scale
     unit_W = {"data": source.scale, "unit": unit, "nothing": 1.0}[state["W_carries"]]
     step = kept.keep(rows).rescaled(1.0, state["weight"]) if state["stepped"] else None

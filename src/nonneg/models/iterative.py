@@ -90,7 +90,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
         """
         starts = int(self.n_init)
         if starts > 1 and any(array is not None for array in given):
-            warn_of_one_start(starts, stacklevel=7)
+            warn_of_one_start(starts)
             starts = 1
         callback = iteration_callback(self, int(self.max_iter) * starts, fitted or (lambda arrays: {}))
         tell = with_log(callback, self.verbose, type(self).__name__)

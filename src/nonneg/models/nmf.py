@@ -247,7 +247,19 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         return W
 
     def _accept(self, solution: Any, problem: Problem, loss_power: float) -> np.ndarray:
-        """Set the attributes, back in the units of X."""
+        """Set the attributes, back in the units of X.
+
+        Raises
+        ------
+        ValueError
+            Where a factor or the loss is no finite number: beyond what this loss can hold of such X.
+        """
+        finite = np.isfinite(solution.W).all() and np.isfinite(solution.H).all()
+        if not (finite and np.isfinite(solution.loss)):
+            raise ValueError(
+                f"loss={self.loss!r}: its terms left {solution.H.dtype} during the fit, without finite factors; "
+                "give X as float64, take a loss with β nearer 1, or leave the extreme cells of X out (weight 0)"
+            )
         back = -power_of(problem.source)
         if self._pins_H():
             W, self.components_ = times(solution.W, back), solution.H
@@ -264,7 +276,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         solution.warn(type(self).__name__, float(self.tol), solution.H.dtype)
         penalties = {"penalty_W": self.penalty_W, "penalty_H": self.penalty_H}
         unit = problem.unit if problem.squares > 0 else 0.0
-        warn_of_useless(solution.W, solution.H, penalties, unit, stacklevel=6)
+        warn_of_useless(solution.W, solution.H, penalties, unit)
         return W
 
     def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -274,7 +286,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         if W is not None and H is None:
             raise ValueError("W_init was given without H_init; give both, or H_init alone")
         if H is not None and self.n_init > 1:
-            warn_of_one_start(int(self.n_init), stacklevel=7)
+            warn_of_one_start(int(self.n_init))
         if H is not None and not self._pins_H():
             H = times(H, power_of(source))
         return W, H

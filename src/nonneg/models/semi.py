@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from ..data import Source, Summary
 from ..data.products import Products
 from ..data.threads import workers
+from ..exceptions import warn_user
 from ..init.nndsvd import randomized_svd
 from ..solvers.halfspace import nonnegative_basis
 from ..solvers.kkt import balance, column_squares, residual_of
@@ -152,12 +152,10 @@ class SemiNMF(IterativeFactorization):
         rounding = 10 * float(np.finfo(source.float_dtype).eps) * summary.squares
         self.attains_svd_ = bool(best.loss <= 0.5 * bound**2 * (1 + CLOSE) + rounding)
         if self.attains_svd_:
-            warnings.warn(
+            warn_user(
                 f"SemiNMF only attains the bound of the SVD of rank {k}: W >= 0 is no restriction for these data, "
                 "and the parts are one of many bases of what the SVD finds; take NMF or ConvexNMF for parts of "
-                "their own",
-                UserWarning,
-                stacklevel=5,
+                "their own"
             )
         self.components_ = times(best.arrays["H"], -power)
         self.n_components_ = k

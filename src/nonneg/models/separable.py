@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from ..data import Source, Summary
 from ..data.centred import Centred
 from ..data.threads import workers
+from ..exceptions import warn_user
 from ..init.picks import PICKS, Rows, pick
 from ..solvers.least_squares import nonnegative_rows
 from .base import Factorization
@@ -137,11 +137,9 @@ class SeparableNMF(Factorization):
         W, error = self._rows(source)
         self.reconstruction_err_ = loss_times(error, -power_of(source))
         if len(rows) < k:
-            warnings.warn(
+            warn_user(
                 f"SeparableNMF picked {len(rows)} rows, not n_components={k}: what is left of the others is rounding; "
-                "lower n_components" + (', or take method="snpa"' if self.method == "spa" else ""),
-                UserWarning,
-                stacklevel=4,
+                "lower n_components" + (', or take method="snpa"' if self.method == "spa" else "")
             )
         return W
 

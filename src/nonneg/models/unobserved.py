@@ -7,12 +7,12 @@ there are penalties, these alone decide.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..data import Source
+from ..exceptions import warn_user
 from ..solvers.problem import Problem
 
 __all__ = ["Unobserved", "filled"]
@@ -56,7 +56,7 @@ class Unobserved:
             value = "what the penalties make of it" if penalised else "1 / n_components throughout"
             found.append(f"{_named(self.rows, 'row')}: W is {value} there")
         if found:
-            warnings.warn(f"X has no observed cell in {'; and in '.join(found)}", UserWarning, stacklevel=6)
+            warn_user(f"X has no observed cell in {'; and in '.join(found)}")
 
 
 def _named(mask: np.ndarray, what: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from ..data import Source
+from ..exceptions import warn_user
 from ..init.nndsvd import randomized_svd
 from .kkt import relative_residual
 
@@ -85,11 +84,9 @@ def exclusive_labels(H: np.ndarray, apart: sp.csr_array) -> np.ndarray:
         labels = _searched(labels, H, apart, np.flatnonzero(part == wrong))
     left = int(np.count_nonzero(labels[rows] == labels[apart.indices])) // 2
     if left:
-        warnings.warn(
+        warn_user(
             f"cannot_link: {left} pair(s) of groups could not get different labels; with n_components={H.shape[1]} "
-            "too many may exclude each other",
-            UserWarning,
-            stacklevel=4,
+            "too many may exclude each other"
         )
     return labels
 
