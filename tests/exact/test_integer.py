@@ -107,3 +107,14 @@ def test_large_counts_are_exact_and_larger_ones_refused():
         IntegerNMF(4, high_W=2).fit(X, W_init=W)
     with pytest.raises(ValueError, match="'high_H' parameter"):
         IntegerNMF(4, high_H=0).fit(X)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e6, 1e12])
+def test_the_error_of_large_cells_is_that_of_the_residual(unit):
+    """Beyond 2^53 sums of squares are no integers: the loss is summed from the residual itself."""
+    rng = np.random.default_rng(3)
+    X = rng.integers(0, 4, (30, 3)) @ rng.integers(0, 4, (3, 12)) * unit
+    model = IntegerNMF(3, n_init=3, random_state=0).fit(X)
+    gap = np.linalg.norm(X - model.transform(X) @ model.components_.astype(float))
+    assert model.reconstruction_err_ == pytest.approx(gap, rel=1e-9, abs=1e-9)
+    assert gap < 1e-6 * np.linalg.norm(X)

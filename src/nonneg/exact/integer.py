@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval
 
 from ..data import Source, Summary
 from ..data.block import Block
+from ..data.source import BLOCK_BYTES
 from ..data.threads import Workers, workers
 from ..init import initial_components
 from ..models.callbacks import with_callbacks
@@ -20,7 +21,7 @@ from ..models.parameters import ITERATION_PARAMETERS
 from ..solvers.iterate import Arrays
 from ..solvers.least_squares import nonnegative_rows
 from ..solvers.step import Record
-from .moves import keep_if_better, whole_numbers
+from .moves import EXACT, keep_if_better, whole_numbers
 
 __all__ = ["IntegerNMF"]
 
@@ -173,9 +174,12 @@ class IntegerNMF(IterativeFactorization):
                 return keep_if_better(state, W, H, sums.loss(W, H), max(0.5 * sums.squares, 1e-300))
 
             best = self._search(source, start, step, given=given)
-        self.components_ = np.ascontiguousarray(best.arrays["H"])
-        self.n_components_ = k
-        return self._transform_source(source)
+            self.components_ = np.ascontiguousarray(best.arrays["H"])
+            self.n_components_ = k
+            W = self._transform_source(source)
+            # a search that ran out of nodes may end elsewhere from its cold start than in the fit
+            self.reconstruction_err_ = float(np.sqrt(2 * sums.loss(W, self.components_)))
+        return W
 
     def _transform_source(self, source: Source) -> np.ndarray:
         H = self.components_
@@ -214,9 +218,19 @@ class Sums:
         return weighted.T @ W, self._sum(lambda block: block.X.T @ weighted[block.rows])
 
     def loss(self, W: np.ndarray, H: np.ndarray) -> float:
-        """½ Σ s_i (x_ij − (W H)_ij)²; sums of integers, so exact where X is of integers too."""
-        A, B = self.normal(W)
-        return max(0.5 * float(self.squares - 2 * np.vdot(B, H.T) + np.vdot(A, _gram(H))), 0.0)
+        """½ Σ s_i (x_ij − (W H)_ij)²: from sums of products where these are exact, else from the residual itself."""
+        if self.squares < EXACT:
+            A, B = self.normal(W)
+            return max(0.5 * float(self.squares - 2 * np.vdot(B, H.T) + np.vdot(A, _gram(H))), 0.0)
+        right, total = H.astype(np.float64), 0.0
+        step = max(
+            1, BLOCK_BYTES // (8 * self.source.shape[1])
+        )  # also where X is sparse: few rows are dense at a time
+        for start in range(0, self.source.shape[0], step):
+            block = self.source.block(start, min(start + step, self.source.shape[0])).dense()
+            rows = ((block.X - W[block.rows] @ right) ** 2).sum(axis=1, dtype=np.float64)
+            total += float(rows.sum() if block.row_weights is None else rows @ block.row_weights)
+        return 0.5 * total
 
 
 def _squares(block: Block) -> float:

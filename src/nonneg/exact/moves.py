@@ -9,9 +9,12 @@ import numpy as np
 from ..solvers.iterate import Arrays
 from ..solvers.step import Record, relative_change
 
-__all__ = ["keep_if_better", "whole_numbers"]
+__all__ = ["EXACT", "keep_if_better", "whole_numbers"]
 
-ROUNDING = 1e-12
+ROUNDING = 1e-12  # of a loss
+EXACT = (
+    2.0**53
+)  # sums of squares up to here are exact for integers, and sums of products what losses are made from
 
 
 def keep_if_better(state: Arrays, W: np.ndarray, H: np.ndarray, loss: float, whole: float) -> Record:
@@ -22,7 +25,8 @@ def keep_if_better(state: Arrays, W: np.ndarray, H: np.ndarray, loss: float, who
     before = float(state["loss"])
     moved = np.linalg.norm(W - state["W"]) + np.linalg.norm(H - state["H"])
     size = np.linalg.norm(state["W"]) + np.linalg.norm(state["H"])
-    if not loss < before - ROUNDING * whole:  # nothing was mended, only exchanged
+    rounding = ROUNDING * before + 1e-15 * min(whole, EXACT)
+    if not loss < before - rounding:  # nothing was mended, only exchanged
         return Record(before, 0.0, 0.0)
     state["W"], state["H"], state["loss"] = W, H, np.array(loss)
     return Record(loss, (before - loss) / whole, relative_change(float(moved), float(size)))
