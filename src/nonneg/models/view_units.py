@@ -12,6 +12,8 @@ from .units import exponent_of, power_of
 
 __all__ = ["views_in_range", "weight_roots"]
 
+FARTHEST = 500  # powers of two between views: weights are squares of these
+
 
 def views_in_range(views: Views) -> None:
     """Let every view bring its cells near 1; the whole stands in the units of the largest."""
@@ -27,6 +29,11 @@ def weight_roots(weights: Any, views: Views, names: list[str] | None) -> np.ndar
     if isinstance(weights, str):
         squares = np.array([view.summary().squares for _, view, _ in views.there()])
         powers = power_of(views) - np.array([power_of(view) for _, view, _ in views.there()])
+        if np.abs(powers).max() > FARTHEST:
+            raise ValueError(
+                f"X: the cells of its views differ in size by a factor of 2^{np.abs(powers).max()}, and no float holds "
+                "the weights that would balance them; multiply the small views by a constant"
+            )
         common = float(np.ldexp(squares, 2 * powers).mean()) or 1.0
         return np.ldexp(np.sqrt(common / np.where(squares > 0, squares, common)), -powers)
     if isinstance(weights, Mapping):
