@@ -188,3 +188,38 @@ def test_exponent_is_the_one_that_is_monotone(beta):
 def test_unknown_losses_are_refused_by_name(loss, error):
     with pytest.raises(error, match="loss"):
         as_loss(loss)
+
+
+# --- what a Newton step asks for -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beta", [-1, 0, 0.5, 1.5, 3])
+@pytest.mark.parametrize("case", ["dense", "dense, weights"])
+def test_row_models_are_the_loss_its_slope_and_at_x_equal_to_y_its_curvature(beta, case):
+    source, X, weights, _ = cases(beta)[case]
+    loss, block = BetaLoss(beta), next(iter(source.blocks()))
+    n = len(block.X)
+
+    def model(W):
+        return loss.row_model(block, W, H)
+
+    there, back = model(W[:n]), model(1.1 * W[:n])
+    wanted = ref.loss(X[:n], 1.1 * W[:n], H, beta, weights[:n]) - ref.loss(X[:n], W[:n], H, beta, weights[:n])
+    assert (back.value - there.value).sum() == pytest.approx(wanted, rel=1e-9)
+    for ours, terms in zip((there.negative, there.positive), loss.row_terms(block, W[:n], H), strict=True):
+        np.testing.assert_allclose(ours, terms, rtol=1e-12)
+    Y = W[:n] @ H
+    exact = type(block)(0, n, Y, block.weights)
+    np.testing.assert_allclose(
+        loss.row_model(exact, W[:n], H).curvature, weights[:n] * Y ** (beta - 2), rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("beta", [-4, -2, -1, -0.5, 0, 0.5, 1, 1.5])
+def test_the_largest_slopes_can_be_added_up(beta, dtype):
+    from nonneg.losses.beta import floor_of
+
+    with np.errstate(over="raise"):
+        slope = dtype(floor_of(dtype, beta)) ** dtype(beta - 1)
+    assert slope <= float(np.finfo(dtype).max) ** 0.51

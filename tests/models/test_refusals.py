@@ -349,3 +349,37 @@ def test_rows_of_weight_zero_that_hide_the_others():
         NMF(2, loss=3, solver="mu").fit(faint, sample_weight=[0, 0, 0, 1, 0.5])
     with pytest.raises(ValueError, match="sample_weight: rows of weight"):
         NMF(1, loss="kl").fit(np.vstack([X, np.full((1, 9), 1e35)]), sample_weight=[1.0] * len(X) + [0])
+
+
+def test_spreads_that_a_negative_beta_cannot_hold_are_refused_before_the_fit():
+    wide = np.abs(X) + 0.1
+    wide[0] *= 1e-12
+    with pytest.raises(
+        ValueError, match=r"loss=-1: the cells of X reach .* float32 .*give X as float64, .*weight 0"
+    ):
+        NMF(2, loss=-1).fit(wide.astype(np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = NMF(2, loss=-1, max_iter=3).fit(wide)
+        assert np.isfinite(model.components_).all()
+        wide[0] *= 1e-90
+        with pytest.raises(ValueError, match=r"loss=-1: the cells of X .* float64 .*; take a larger β"):
+            model.transform(wide)
+
+
+def test_a_fit_that_left_the_floats_is_refused():
+    from nonneg.losses import BetaLoss
+
+    class Broken(BetaLoss):
+        def value(self, block, W, H):
+            return np.nan
+
+        def stats(self, block, W, H):
+            found = super().stats(block, W, H)
+            found.loss = np.nan
+            return found
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=r"loss=.*left float64 during the fit.*weight 0"):
+            NMF(2, loss=Broken(1.5), solver="mu", max_iter=3).fit(np.abs(X) + 0.1)

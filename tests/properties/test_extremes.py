@@ -109,6 +109,32 @@ def test_tiny_and_huge_cells_in_one_matrix(loss):
     finite(np.array([[1e-38, 1.0, 1e38], [1.0, 3e38, 1e-45]], np.float32), 2, loss=loss)
 
 
+@pytest.mark.parametrize("beta", [-2, -1, -0.5, 0, 0.5, 1.5, 3, 4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("along", ["rows", "columns", "cells"])
+def test_cells_of_many_scales_under_any_beta_are_fitted_or_refused(beta, dtype, along):
+    rng = np.random.default_rng(1)
+    A = rng.gamma(1, 1, (40, 2)) @ rng.gamma(0.4, 1, (2, 8)) + 0.1 * rng.random((40, 8))
+    unit = {
+        "rows": np.linspace(-1, 1, 40)[:, None],
+        "columns": np.linspace(-1, 1, 8),
+        "cells": rng.uniform(-1, 1, A.shape),
+    }
+    most = 15 if dtype is np.float32 else 120
+    for e in (1, 3, 6, 10, most):
+        scaled = (A * 10.0 ** (e * unit[along])).astype(dtype)
+        if beta < 0 and e == most:
+            with pytest.raises(ValueError, match=rf"loss={beta:g}: the cells of X reach from .* larger β"):
+                fit(scaled, loss=beta, max_iter=5)
+            continue
+        if beta < 0 and dtype is np.float32 and e > 3:
+            continue  # on either side of what float32 holds
+        model, W = fit(scaled, loss=beta, max_iter=5)
+        for V in (W, model.components_, model.transform(scaled)):
+            assert np.isfinite(V).all() and (V >= 0).all()
+        assert np.isfinite(model.kkt_residual_) and np.isfinite(model.reconstruction_err_)
+
+
 @pytest.mark.parametrize("loss", ["frobenius", "kl", 1.5])
 def test_explicit_zeros_and_long_indices_in_csr(loss):
     A = sp.csr_array(np.array([[1.0, 2, 0, 4], [3, 0, 5, 6], [0, 7, 8, 9], [1, 1, 1, 1]]))

@@ -73,6 +73,16 @@ class Block:
             weights[rows, self.X.indices] = self.weights
         return Block(self.start, self.stop, self.X.toarray(), weights, self.row_weights)
 
+    def some(self, rows: np.ndarray) -> Block:
+        """Return a block of some of its rows, by their places in this one; ``start`` and ``stop`` only count them."""
+        weights = self.weights
+        if weights is not None and self.is_sparse:
+            weights = sp.csr_array((weights, self.X.indices, self.X.indptr), shape=self.X.shape)[rows].data
+        elif weights is not None:
+            weights = weights[rows]
+        row_weights = None if self.row_weights is None else self.row_weights[rows]
+        return Block(0, len(rows), self.X[rows], weights, row_weights)
+
     def total_weight(self) -> float:
         """Sum of the weights of all cells, each times the weight of its row."""
         b, m = self.X.shape

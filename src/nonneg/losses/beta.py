@@ -30,6 +30,7 @@ __all__ = ["LOSS_NAMES", "BetaLoss", "Stats", "as_loss"]
 
 LOSS_NAMES = {"frobenius": 2.0, "kl": 1.0, "kullback-leibler": 1.0, "itakura-saito": 0.0}
 _CHUNK_CELLS = 1 << 20  # dense cells at once where a sparse block must become dense
+SAFE_CURVATURE = 0.25  # of its expectation: the least curvature of a cell that a Newton step counts on
 
 
 @dataclass
@@ -45,6 +46,27 @@ class Stats:
         self.positive += other.positive
         self.loss += other.loss
         return self
+
+
+@dataclass
+class RowModel:
+    """The loss of some rows about a point of W: the halves of its gradient, its value and its curvature.
+
+    Parameters
+    ----------
+    negative, positive : ndarray of shape (b, k)
+        ∇_W⁻ and ∇_W⁺.
+    value, size : ndarray of shape (b,)
+        The loss up to a constant of the row, and the sum of the sizes of its terms: what rounding is relative to.
+    curvature : ndarray of shape (b, m)
+        c of the Hessian Σ_j c_ij H_:j H_:jᵀ of row i.
+    """
+
+    negative: np.ndarray
+    positive: np.ndarray
+    value: np.ndarray
+    size: np.ndarray
+    curvature: np.ndarray
 
 
 class BetaLoss:
@@ -111,7 +133,7 @@ class BetaLoss:
             return _kl_value_sparse(block, W, H, _stored_prediction(block, W, H))
         if self.beta == 2 and block.is_sparse and block.weights is None:
             return _gram_value(block, W, H, np.asarray(block.X @ H.T))
-        return sum(self._value(part, self._predict(W[rows], H)) for part, rows in _dense_parts(block))
+        return sum(self._value(part, self._predict(W[rows], H)) for part, rows in dense_parts(block))
 
     def _value(self, part: Block, Y: np.ndarray) -> float:
         if part.weights is None and self.beta == 2:
@@ -132,10 +154,32 @@ class BetaLoss:
             R, S = _kl_halves_sparse(block, _stored_prediction(block, W, H))
             return R @ H.T, np.tile(H.sum(axis=1), (len(W), 1)) if S is None else S @ H.T
         negative, positive = np.empty_like(W), np.empty_like(W)
-        for part, rows in _dense_parts(block):
+        for part, rows in dense_parts(block):
             R, S = self._halves(part, self._predict(W[rows], H))
             negative[rows], positive[rows] = R @ H.T, S @ H.T
         return negative, positive
+
+    def row_model(self, part: Block, W: np.ndarray, H: np.ndarray) -> RowModel:
+        """What a Newton step of every row of a dense block needs, for β ≠ 1.
+
+        The second derivative of a cell is ((β − 1) S + (2 − β) R) / y; where it falls below a part of what it is at
+        x = y, S / y, it is held there, so that a step goes down also where the loss is not convex (β < 1, β > 2).
+        """
+        Y = self._predict(W, H)
+        R, S = self._halves(part, Y)
+        beta, negative, positive = self.beta, R @ H.T, S @ H.T
+        if beta == 0:
+            weights = np.ones(1, Y.dtype) if part.weights is None else part.weights
+            up, down = _row_products(weights, np.log(Y)), _row_products(R, Y)
+        else:
+            up, down = _row_products(S, Y) / beta, _row_products(R, Y) / (1 - beta)
+        Y = np.maximum(Y, floor_of(Y.dtype, beta))
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = S / Y
+            curvature = (beta - 1) * slope + (2 - beta) * (R / Y)
+            if not 1 <= beta <= 2:
+                np.maximum(curvature, SAFE_CURVATURE * slope, out=curvature)
+        return RowModel(negative, positive, up + down, np.abs(up) + np.abs(down), curvature)
 
     def stats(self, block: Block, W: np.ndarray, H: np.ndarray) -> Stats:
         """∇_H⁻, ∇_H⁺ and the loss of a block."""
@@ -148,7 +192,7 @@ class BetaLoss:
             loss = _kl_value_sparse(block, W, H, Y)
             return _kl_stats_sparse(*_kl_halves_sparse(block, Y), weighted, H, loss)
         found = Stats(np.zeros_like(H), np.zeros_like(H), 0.0)
-        for part, rows in _dense_parts(block):
+        for part, rows in dense_parts(block):
             Y = self._predict(W[rows], H)
             found.loss += self._value(part, Y)
             R, S = self._halves(part, Y)
@@ -184,12 +228,17 @@ class BetaLoss:
     def _predict(self, W: np.ndarray, H: np.ndarray) -> np.ndarray:
         """W @ H, held above zero where the loss divides by it."""
         Y = W @ H
-        return Y if self.beta >= 2 else np.maximum(Y, floor_of(Y.dtype), out=Y)
+        return Y if self.beta >= 2 else np.maximum(Y, floor_of(Y.dtype, self.beta), out=Y)
 
 
-def floor_of(dtype: Any) -> float:
-    """Smallest value by which the losses divide: its square root's inverse is still far from overflow."""
-    return float(np.finfo(dtype).tiny) ** 0.5
+def floor_of(dtype: Any, beta: float = 1.0) -> float:
+    """Smallest value ε by which the losses divide: 1 / ε and the largest slope, ε^(β − 1), are far from overflow."""
+    return float(np.finfo(dtype).tiny) ** (0.5 / max(1.0, 1 - beta))
+
+
+def _row_products(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Σ_j A_ij B_ij of every row, in float64."""
+    return np.einsum("ij,ij->i", np.broadcast_to(A, B.shape), B, dtype=np.float64)
 
 
 def _xlogx_over_y(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -209,18 +258,24 @@ def _row_weighted(row_values: np.ndarray, block: Block) -> float:
     return row_values.sum() if block.row_weights is None else np.dot(row_values, block.row_weights)
 
 
-def _dense_parts(block: Block) -> Iterator[tuple[Block, slice]]:
-    """Split a block into dense pieces of bounded size, with the rows of each within the block."""
-    if not block.is_sparse:
+def dense_parts(block: Block, most: int | None = None) -> Iterator[tuple[Block, slice]]:
+    """Split a block into dense pieces of bounded size, with the rows of each within the block.
+
+    A dense block is one piece, unless ``most`` says how many rows a piece has at most.
+    """
+    b, m = block.X.shape
+    step = b if not block.is_sparse else max(1, _CHUNK_CELLS // m)
+    step = step if most is None else min(step, most)
+    if step >= b and not block.is_sparse:
         yield block, slice(None)
         return
-    b, m = block.X.shape
-    step = max(1, _CHUNK_CELLS // m)
     for start in range(0, b, step):
         rows = slice(start, min(start + step, b))
         weights = block.weights
-        if weights is not None:
+        if weights is not None and block.is_sparse:
             weights = weights[block.X.indptr[rows.start] : block.X.indptr[rows.stop]]
+        elif weights is not None:
+            weights = weights[rows]
         row_weights = None if block.row_weights is None else block.row_weights[rows]
         yield Block(rows.start, rows.stop, block.X[rows], weights, row_weights).dense(), rows
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Source, Summary
+from ..losses.beta import floor_of
 
 __all__ = ["exponent_of", "loss_times", "power_of", "rescaled", "taken_back", "times", "weights_rescaled"]
 
@@ -61,7 +62,18 @@ def set_floor(source: Source, summary: Summary, beta: float) -> None:
     """For KL, cells that lie below what the precision can tell from 0 beside the largest one count as 0.
 
     They cost less than rounding, while x / y of them against the others' scale overflows.
+
+    For β < 0, cells so small that a prediction of their size has no finite slope y^(β − 1) to be added up are refused.
     """
+    if beta < 0 and 0 < summary.minimum < (least := floor_of(source.float_dtype, beta)):
+        low, high = summary.minimum / source.scale, summary.maximum / source.scale
+        wider = "" if source.float_dtype == np.float64 else "give X as float64, "
+        raise ValueError(
+            f"loss={beta:g}: the cells of X reach from {low:.3g} to {high:.3g}, and beside the largest, "
+            f"{source.float_dtype} holds the slopes y^{beta - 1:g} of cells down to "
+            f"{least / source.scale:.3g} alone; {wider}take a larger β (0 is 'itakura-saito'), or leave extreme "
+            "cells out (weight 0)"
+        )
     if beta == 1:
         eps = float(np.finfo(source.float_dtype).eps)
         source.floor = float(summary.maximum) * eps ** (3 if source.float_dtype == np.float32 else 2)

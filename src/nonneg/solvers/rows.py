@@ -11,10 +11,11 @@ import numpy as np
 from ..data.block import Block
 from ..data.threads import Workers
 from ..penalties import Combined
+from .beta_rows import beta_rows
 from .gram import data_product
 from .kernel_rows import kl_rows, weighted_rows
 from .least_squares import MAX_SWEEPS, nonnegative_rows, unconstrained_rows
-from .mu import CellTerms, cell_terms, multiply
+from .mu import cell_terms
 from .problem import Fixed, Problem
 from .pull import Pull
 from .quadratic import curvature, proximal_step
@@ -72,7 +73,7 @@ def _solve_block(
         return nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol, sweeps)
     if problem.loss.beta in (1, 2):
         return _by_kernel(problem, block, fixed, pull, tol, sweeps)
-    return _multiplicative(problem, block, fixed, cell_terms(pull), tol, sweeps)
+    return beta_rows(problem.loss, block, fixed.rows, cell_terms(pull), tol, sweeps)
 
 
 def _proximal(G: np.ndarray, P: np.ndarray, penalty: Combined, tol: float, steps: int) -> np.ndarray:
@@ -137,32 +138,3 @@ def _observed_row(block: Block, i: int) -> tuple[np.ndarray, np.ndarray]:
     x, weights = np.zeros((2, block.X.shape[1]), block.X.dtype)
     x[block.X.indices[cells]], weights[block.X.indices[cells]] = block.X.data[cells], block.weights[cells]
     return x, weights
-
-
-def _multiplicative(
-    problem: Problem, block: Block, fixed: Fixed, terms: CellTerms, tol: float, sweeps: int
-) -> np.ndarray:
-    """Multiplicative updates from a flat start, row by row until its own residual is small."""
-    loss, H = problem.loss, fixed.rows
-    k = len(H)
-    W = np.full((block.X.shape[0], k), 1.0 / k, H.dtype)
-    terms.clip(W)
-    scale = np.sqrt(np.einsum("ij,ij->i", H, H, dtype=np.float64))
-    # in units in which the largest component has norm 1, so that the unit of X does not decide when a row stops
-    unit = scale.max(initial=0.0) or 1.0
-    scale = np.where(scale > 0, scale / unit, 1.0)
-    slopes = unit**-loss.beta / scale
-    low, high = terms.low * scale, terms.high * scale
-    for _ in range(sweeps):
-        negative, positive = loss.row_terms(block, W, H)
-        positive = terms.added(positive, W)
-        here = W * scale
-        violation = np.abs(here - np.clip(here - (positive - negative) * slopes, low, high)).max(axis=1)
-        going = violation > tol * np.maximum((negative * slopes).max(axis=1), np.finfo(H.dtype).tiny)
-        if not going.any():
-            break
-        moved = W[going]
-        multiply(moved, negative[going], positive[going], terms.exponent(loss), 1.0)
-        terms.clip(moved)
-        W[going] = moved
-    return W
