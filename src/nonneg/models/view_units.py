@@ -12,7 +12,7 @@ from .units import exponent_of, power_of
 
 __all__ = ["views_in_range", "weight_roots"]
 
-FARTHEST = 500  # powers of two between views: weights are squares of these
+FARTHEST = 900  # powers of two between views, beyond which √α is no float
 
 
 def views_in_range(views: Views) -> None:
