@@ -172,3 +172,86 @@ def test_refusals_name_the_view():
         JointNMF(3).fit({"a": X[0], "b": holed})
     with pytest.raises(ValueError, match="Negative values"):
         JointNMF(3).fit([X[0], -X[1]])
+
+
+def frames(n=30):
+    """Two views as DataFrames with one index."""
+    pd = pytest.importorskip("pandas")
+    X, _ = planted(n=n, widths=(6, 4))
+    index = [f"doc {i}" for i in range(n)]
+    return {
+        "words": pd.DataFrame(X[0], index, [f"w{j}" for j in range(6)]),
+        "pixels": pd.DataFrame(X[1], index, [f"p{j}" for j in range(4)]),
+    }
+
+
+def test_names_of_columns_are_those_of_the_fit(tmp_path):
+    X = frames()
+    model = JointNMF(3, random_state=0).fit(X)
+    assert model.view_feature_names_ == {name: list(view.columns) for name, view in X.items()}
+    model.save(tmp_path / "model.nmf")
+    for fitted in (model, load(tmp_path / "model.nmf")):
+        with pytest.raises(
+            ValueError, match=r"X\['pixels'\] has other feature names than the fit: column 0 is 'p3'"
+        ):
+            fitted.transform({"pixels": X["pixels"].iloc[:, ::-1]})
+        with pytest.raises(
+            ValueError, match=r"reorder .* X\['words'\]\[model.view_feature_names_\['words'\]\]"
+        ):
+            fitted.transform([X["words"].iloc[:, ::-1], None])
+        with pytest.raises(ValueError, match="column 2 is 'other' in"):
+            fitted.transform({"words": X["words"].rename(columns={"w2": "other"})})
+    ordered = X["words"].iloc[:, ::-1][model.view_feature_names_["words"]]
+    by_position = model.transform({"words": X["words"].to_numpy()})
+    assert np.array_equal(model.transform({"words": ordered}), by_position)
+    assert JointNMF(2, random_state=0).fit([X["words"], X["pixels"].to_numpy()]).view_feature_names_ == [
+        list(X["words"].columns),
+        None,
+    ]
+
+
+def test_frames_are_of_the_same_rows_or_refused():
+    X = frames()
+    model = JointNMF(3, random_state=0).fit(X)
+    shuffled = {**X, "pixels": X["pixels"].sample(frac=1, random_state=0)}
+    for method in (JointNMF(3).fit, model.transform):
+        with pytest.raises(
+            ValueError, match=r"X\['pixels'\] has the same index in another order than X\['words'\]"
+        ):
+            method(shuffled)
+        with pytest.raises(ValueError, match=r"another index .* X\['pixels'\].reindex\(X\['words'\].index\)"):
+            method({**X, "pixels": X["pixels"].iloc[3:]})
+    remedied = {**X, "pixels": shuffled["pixels"].reindex(X["words"].index)}
+    assert np.array_equal(model.transform(remedied), model.transform(X))
+    lacking = {**X, "pixels": X["pixels"].iloc[3:].reindex(X["words"].index)}
+    assert np.array_equal(model.transform(lacking)[:3], model.transform({"words": X["words"].iloc[:3]}))
+    rows = np.arange(3, 30)
+    placed = model.transform({**X, "pixels": (X["pixels"].iloc[3:], rows)})
+    assert np.array_equal(placed, model.transform(lacking))
+
+
+def test_codes_as_frames_keep_the_index():
+    X = frames()
+    model = JointNMF(2, random_state=0).set_output(transform="pandas")
+    W = model.fit_transform(X)
+    assert list(W.index) == list(X["words"].index) and list(W.columns) == ["jointnmf0", "jointnmf1"]
+    assert list(model.transform({"pixels": X["pixels"].iloc[4:6]}).index) == ["doc 4", "doc 5"]
+    assert list(model.transform([None, X["pixels"].to_numpy()[:2]]).index) == [0, 1]
+
+
+def test_a_file_of_several_arrays_is_views(tmp_path):
+    X, _ = planted(widths=(6, 4))
+    np.savez(tmp_path / "views.npz", words=X[0], pixels=X[1])
+    model = JointNMF(3, random_state=0).fit(tmp_path / "views.npz")
+    assert model.view_names_ == ["words", "pixels"]
+    assert np.array_equal(
+        model.transform(tmp_path / "views.npz"), model.transform({"words": X[0], "pixels": X[1]})
+    )
+    with pytest.raises(ValueError, match="found words, pixels; only JointNMF takes several"):
+        NMF(3).fit(tmp_path / "views.npz")
+
+
+def test_views_too_far_apart_are_refused():
+    X, _ = planted()
+    with pytest.raises(ValueError, match="views differ in size"):
+        JointNMF(3, random_state=0).fit([X[0] * 1e155, X[1] * 1e-155])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
-__all__ = ["check_names", "column_names", "shown_column"]
+__all__ = ["check_names", "column_names", "compare_names", "shown_column"]
 
 
 def column_names(data: Any) -> list[str] | None:
@@ -18,30 +18,41 @@ def column_names(data: Any) -> list[str] | None:
 
 
 def check_names(argument: str, data: Any, names: Sequence[str] | None) -> None:
-    """Raise where ``data`` has names of columns that are not ``names``, those of X, in the same order.
+    """Raise where ``data`` has names of columns that are not ``names``, those of X, in the same order."""
+    compare_names(argument, column_names(data), names)
 
-    Data without names, and data beside an X without names, are taken by position.
+
+def compare_names(
+    argument: str,
+    found: Sequence[str] | None,
+    names: Sequence[str] | None,
+    other: str = "X",
+    columns: str = "X.columns",
+) -> None:
+    """Raise where ``found``, the columns of ``argument``, are not ``names``, those of ``other``, in the same order.
+
+    Data without names, and data beside others without names, are taken by position. ``columns`` is what a user writes
+    for ``names``.
 
     Raises
     ------
     ValueError
         That names the argument and the first difference.
     """
-    found = column_names(data)
-    if found is None or names is None or list(names) == found:
+    if found is None or names is None or list(names) == list(found):
         return
     wanted = [str(name) for name in names]
     place, (own, others) = next(
         (j, pair) for j, pair in enumerate(zip_longest(found, wanted)) if pair[0] != pair[1]
     )
     remedy = (
-        f"reorder them with {argument}[X.columns]"
+        f"reorder them with {argument}[{columns}]"
         if sorted(found) == sorted(wanted)
-        else f"give {argument} the columns of X, or pass {argument}.to_numpy() if positions are meant"
+        else f"give {argument} the columns of {other}, or pass {argument}.to_numpy() if positions are meant"
     )
     raise ValueError(
-        f"{argument} has other feature names than X: column {place} is {_quoted(own)} in {argument} and "
-        f"{_quoted(others)} in X; {remedy}"
+        f"{argument} has other feature names than {other}: column {place} is {_quoted(own)} in {argument} and "
+        f"{_quoted(others)} in {other}; {remedy}"
     )
 
 

@@ -19,7 +19,7 @@ from .table import read_table
 __all__ = ["open_path"]
 
 
-def open_path(path: str | os.PathLike[str], name: str = "X") -> Any:
+def open_path(path: str | os.PathLike[str], name: str = "X", *, several: bool = False) -> Any:
     """Return what a file holds: a memory map, an array, a sparse array or a DataFrame.
 
     Parameters
@@ -29,6 +29,8 @@ def open_path(path: str | os.PathLike[str], name: str = "X") -> Any:
         and rows (see `nonneg.data.table.read_table`); ``.mtx`` is Matrix Market.
     name : str
         What messages call the argument.
+    several : bool
+        Whether an ``.npz`` file may hold several arrays; they come as a dict.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def open_path(path: str | os.PathLike[str], name: str = "X") -> Any:
     if path.is_dir():
         raise ValueError(f"{name}: {path} is a folder; give a file in it")
     try:
-        return _READERS[suffix](path)
+        return _npz(path, several) if suffix == ".npz" else _READERS[suffix](path)
     except (ValueError, EOFError, OSError, KeyError, BadZipFile, zlib.error) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
@@ -65,14 +67,19 @@ def _npy(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _npz(path: Path) -> Any:
+def _npz(path: Path, several: bool = False) -> Any:
     if not is_zipfile(path):
         raise ValueError("it is no zip archive, or cut short")
     with np.load(path, allow_pickle=False) as content:
         if "format" in content:
             return sp.load_npz(path)
+        if len(content.files) > 1 and several:
+            return {name: content[name] for name in content.files}
         if len(content.files) != 1:
-            raise ValueError(f"expected one array or a scipy.sparse matrix, found {', '.join(content.files)}")
+            raise ValueError(
+                f"expected one array or a scipy.sparse matrix, found {', '.join(content.files)}; only JointNMF takes "
+                "several, as views of the same rows"
+            )
         return content[content.files[0]]
 
 

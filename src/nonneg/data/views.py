@@ -11,9 +11,10 @@ from .array import ArraySource
 from .as_source import as_source
 from .block import Block
 from .given_weights import row_weights
+from .names import compare_names
 from .source import Source, Summary
 
-__all__ = ["Views", "are_views", "as_views"]
+__all__ = ["Views", "are_views", "as_views", "index_of"]
 
 
 def are_views(X: Any) -> bool:
@@ -69,6 +70,10 @@ class Views(Source):
             if view is not None
         ]
 
+    def feature_names(self) -> list[list[str] | None]:
+        """Names of the columns of each view, None where it has none."""
+        return [None if view is None else view.names for view in self.views]
+
     def present(self) -> np.ndarray:
         """Which row has which view, (n, views) of bool."""
         found = np.zeros((self.shape[0], len(self.views)), bool)
@@ -104,7 +109,11 @@ class Views(Source):
 
 
 def as_views(
-    X: Any, sample_weight: Any = None, names: list[str] | None = None, widths: list[int] | None = None
+    X: Any,
+    sample_weight: Any = None,
+    names: list[str] | None = None,
+    widths: list[int] | None = None,
+    features: list[Any] | None = None,
 ) -> tuple[Views, list[str] | None]:
     """Turn a list or dict of views into `Views`, and return their names, if they have any.
 
@@ -114,19 +123,21 @@ def as_views(
         Of matrices (n, m_v) of any kind; of pairs (matrix, rows) where a view has only those rows; None where a view
         is missing. A row of NaN is a row that the view does not have.
     sample_weight : array-like of shape (n,), optional
-    names, widths : list, optional
-        Of a fit: X may then leave views out.
+    names, widths, features : list, optional
+        Of a fit: names and widths of views, and names of the columns of each. X may then leave views out.
 
     Raises
     ------
     ValueError
-        For views of different lengths, unknown names, and rows that do not exist.
+        For views of different lengths, unknown names, rows that do not exist, DataFrames whose indices differ, and
+        columns with other names than at the fit.
     """
     found: list[str] | None = list(map(str, X)) if isinstance(X, Mapping) else None
     given = [X[name] for name in X] if isinstance(X, Mapping) else list(X)
     if widths is not None:
         given, found = _in_order(found, given, names, len(widths)), names
     labels = [f"X[{name!r}]" for name in found or range(len(given))]
+    _check_index(labels, given)
     sources: list[Source | None] = []
     rows: list[Any] = []
     for label, view in zip(labels, given, strict=True):
@@ -141,6 +152,10 @@ def as_views(
             if widths is None:
                 raise ValueError(f"{label} is None: a fit needs every view; leave it out")
             continue
+        if features is not None:
+            compare_names(
+                label, source.names, features[v], "the fit", f"model.view_feature_names_{label[1:]}"
+            )
         if widths is not None and source.shape[1] != widths[v]:
             raise ValueError(f"{label} has {source.shape[1]} features, the fit had {widths[v]}")
         if rows[v] is not None:
@@ -191,6 +206,30 @@ def _length(labels: list[str], sources: list[Source | None], rows: list[Any]) ->
     return max(ends)
 
 
+def index_of(X: Any) -> Any:
+    """The index of the first view with all rows that is a pandas DataFrame; None where there is none."""
+    views = X.values() if isinstance(X, Mapping) else X
+    return next((view.index for view in views if _is_frame(view)), None)
+
+
+def _is_frame(view: Any) -> bool:
+    return type(view).__module__.split(".")[0] == "pandas" and hasattr(view, "columns")
+
+
+def _check_index(labels: list[str], given: list[Any]) -> None:
+    """Refuse DataFrames whose rows are not the same ones in the same order."""
+    frames = [(label, view) for label, view in zip(labels, given, strict=True) if _is_frame(view)]
+    for label, view in frames[1:]:
+        first, index = frames[0][0], frames[0][1].index
+        if not view.index.equals(index):
+            what = "the same index in another order" if set(view.index) == set(index) else "another index"
+            raise ValueError(
+                f"{label} has {what} than {first}, and views are of the same rows; bring it into line with "
+                f"{label}.reindex({first}.index), where rows that it lacks become NaN and are left out, or pass "
+                f"{label}.to_numpy() if positions are meant"
+            )
+
+
 def _checked_rows(label: str, rows: Any, length: int, n: int) -> np.ndarray:
     index = np.asarray(rows)
     if index.dtype == bool and index.shape == (n,):
@@ -214,4 +253,6 @@ def _without_nan_rows(source: Source, rows: np.ndarray | None) -> tuple[Source, 
     if not kept.any():
         raise ValueError("X: a view has no row that is not NaN; put None in its place")
     index = np.arange(source.shape[0]) if rows is None else rows
-    return ArraySource(source.X[kept]), index[kept]
+    found = ArraySource(source.X[kept])
+    found.names = source.names
+    return found, index[kept]

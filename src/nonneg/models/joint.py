@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +11,9 @@ from sklearn.utils._param_validation import StrOptions
 
 from ..data import Source, Summary
 from ..data.as_source import check_cells
+from ..data.paths import open_path
 from ..data.threads import workers
-from ..data.views import Views, are_views, as_views
+from ..data.views import Views, are_views, as_views, index_of
 from ..solvers.iterate import Arrays
 from ..solvers.joint import Joint
 from ..solvers.loop import ROW_TOLERANCE
@@ -61,12 +63,15 @@ class JointNMF(IterativeFactorization):
     view_weights_ : ndarray of shape (n_views,)
     view_names_ : list of str or None
     view_widths_ : list of int
+    view_feature_names_ : list or dict of (list of str or None)
+        Names of the columns of each view; `transform` refuses others. None where a view has none.
     kkt_residual_, converged_, reconstruction_err_, restart_losses_, n_iter_, n_components_, n_features_in_, history_
         As for `NMF`.
 
     Notes
     -----
-    X is a list or dict of matrices of any kind that `NMF` takes, sparse and dense mixed. A view that lacks rows has NaN
+    X is a list or dict of matrices of any kind that `NMF` takes, sparse and dense mixed, or a path to an ``.npz`` file
+    of several arrays. Rows go by position; DataFrames whose indices differ are refused. A view that lacks rows has NaN
     throughout these rows, or is a pair (matrix, rows). `transform` takes any of the views: None in a list, no entry in
     a dict. A row without any view gets 1/k. Single missing cells are a matter for `NMF` with ``missing="ignore"``.
 
@@ -91,8 +96,10 @@ class JointNMF(IterativeFactorization):
 
     view_names_: list[str] | None
     view_widths_: list[int]
+    view_feature_names_: Any
     _is_matrix: bool
 
+    _takes = "views"
     _takes_weights = False
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
@@ -114,11 +121,68 @@ class JointNMF(IterativeFactorization):
         self.random_state = random_state
         self.verbose = verbose
 
+    def fit(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
+        H_init: Any = None,
+    ) -> JointNMF:  # fmt: skip
+        """Fit the model to views of the same rows.
+
+        Parameters
+        ----------
+        X : list or dict of views, each (n_samples, m_v), or path of an .npz file of several arrays
+            A view is an array, sparse matrix, DataFrame, memmap or path, or a pair (matrix, rows) where it has only
+            those rows; rows of NaN are rows that it lacks. DataFrames must have one index. One matrix is one view.
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows: 2 counts a row twice.
+        weights : None
+            Cells have no weights here; views have, see ``view_weights``.
+        W_init : array-like of shape (n_samples, n_components), optional
+        H_init : list or dict of array-like of shapes (n_components, m_v), optional
+            Start values; also as one array (n_components, Σ m_v).
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters out of range and for data the model cannot take; the message names the view.
+        """
+        super().fit(X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init)
+        return self
+
+    def fit_transform(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
+        H_init: Any = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Fit the model to views (see `fit`) and return W: the same numbers as ``fit(X).transform(X)``."""
+        W = super().fit_transform(
+            X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init
+        )
+        return _indexed(W, X)
+
+    def transform(self, X: Any, *, weights: Any = None) -> np.ndarray:
+        """Return W of shape (n_samples, n_components) for views of new rows with the components held fixed.
+
+        Parameters
+        ----------
+        X : list or dict of views, each (n_samples, m_v)
+            As for `fit`; any of the views may be left out: None in a list, no entry in a dict. Names of columns must
+            be those of the fit (``view_feature_names_``), in that order. W has the index of the views where
+            ``set_output`` asks for DataFrames.
+        weights : None
+        """
+        return _indexed(super().transform(X, weights=weights), X)
+
     # -- data -----------------------------------------------------------------------------------------------
 
     def _source(
         self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False
     ) -> Source:
+        if isinstance(X, (str, os.PathLike)):
+            X = open_path(X, several=True)
         if not are_views(X):
             source = super()._source(X, whom=whom, weights=weights, sample_weight=sample_weight, reset=reset)
             views = Views([source], [None], [source.shape[1]], source.shape[0])
@@ -129,14 +193,19 @@ class JointNMF(IterativeFactorization):
                 raise ValueError(
                     f"{type(self).__name__}.{whom} takes no cell weights; weigh views with view_weights"
                 )
-            known = (None, None) if reset else (self.view_names_, self.view_widths_)
+            known = () if reset else (self.view_names_, self.view_widths_, self._feature_names())
             views, names = as_views(X, sample_weight, *known)
             if reset:
                 self.__dict__.pop("feature_names_in_", None)
                 self._is_matrix, self.n_features_in_ = False, views.shape[1]
         if reset:
             self.view_names_, self.view_widths_ = names, views.widths
+            self.view_feature_names_ = self._named(views.feature_names())
         return views
+
+    def _feature_names(self) -> list[list[str] | None]:
+        names = self.view_feature_names_
+        return list(names.values() if isinstance(names, Mapping) else names)
 
     def _check_data(self, source: Source, whom: str) -> Summary:
         for v, view, _ in source.there():  # type: ignore[attr-defined]
@@ -267,7 +336,7 @@ class JointNMF(IterativeFactorization):
     def _split(self, wide: np.ndarray) -> list[np.ndarray]:
         return np.split(wide, np.cumsum(self.view_widths_)[:-1], axis=1)
 
-    def _named(self, parts: list[np.ndarray]) -> Any:
+    def _named(self, parts: list[Any]) -> Any:
         return parts if self.view_names_ is None else dict(zip(self.view_names_, parts, strict=True))
 
     def _as_views(self, source: Source) -> Views:
@@ -292,3 +361,11 @@ class JointNMF(IterativeFactorization):
         with workers(len(views.bounds())) as pool:
             loss = Joint(views, self._alphas(views), pool).loss(W, Hs)
         return -loss_times(loss / summary.total_weight, -2 * power_of(views))
+
+
+def _indexed(W: Any, X: Any) -> Any:
+    """W with the index of the views where `set_output` has made it a pandas DataFrame."""
+    index = index_of(X) if are_views(X) else None
+    if index is not None and hasattr(W, "set_axis"):
+        return W.set_axis(index, axis=0)
+    return W
