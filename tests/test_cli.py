@@ -630,3 +630,68 @@ def test_ctrl_c_leaves_a_study_that_goes_on(tmp_path, jobs):
     assert code == 130, err
     assert one_line(err)
     assert list(tmp_path.glob("work/*/checkpoint/checkpoint-*.zip"))
+
+
+# -- models of other data than one matrix ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def cube(tmp_path):
+    rng = np.random.default_rng(0)
+    X = np.einsum("ik,jk,lk->ijl", rng.random((20, 2)), rng.random((6, 2)), rng.random((4, 2)))
+    np.save(tmp_path / "T.npy", X)
+    return X, tmp_path / "T.npy"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "k"),
+    [
+        ("ntf", ["--n-components", 2], 2),
+        ("nonnegativetucker", ["--set", "ranks=[3,2,2]"], 3),
+        ("NTF", ["--n-components", 2, "--missing", "ignore"], 2),
+    ],
+)
+def test_tensors(capsys, cube, tmp_path, name, words, k):
+    X, file = cube
+    code, out, err = run(capsys, "fit", file, "--model", name, *words, "--out", tmp_path / "m", "--json")
+    assert code == 0, err
+    assert json.loads(out)["n_components"] == k and json.loads(out)["n_features"] == 24
+    model = nonneg.load(tmp_path / "m")
+    W = model.transform(X)
+    assert W.shape == (20, k)
+    assert np.linalg.norm(model.inverse_transform(W) - X) < 0.05 * np.linalg.norm(X)
+
+
+def test_views(capsys, matrix, tmp_path):
+    X, _ = matrix
+    np.savez(tmp_path / "views.npz", left=X[:, :8], right=X[:, 8:])
+    words = ["fit", tmp_path / "views.npz", "--n-components", 3, "--out", tmp_path / "m"]
+    code, _, err = run(capsys, *words, "--model", "jointnmf")
+    assert code == 0, err
+    model = nonneg.load(tmp_path / "m")
+    assert model.view_names_ == ["left", "right"] and model.transform({"left": X[:, :8]}).shape == (40, 3)
+    code, _, err = run(capsys, *words)
+    assert code == 3 and "only JointNMF takes several" in err and one_line(err)
+    np.savez(tmp_path / "views.npz", left=X, right=X[None])
+    code, _, err = run(capsys, *words, "--model", "jointnmf")
+    assert code == 3 and "right: expected a 2-D array" in err and one_line(err)
+
+
+@pytest.mark.parametrize(("text", "shape"), [("3", (3, 3)), ("3,2", (3, 2))])
+def test_a_pair_of_numbers_of_parts(capsys, matrix, tmp_path, text, shape):
+    words = ["--model", "TriNMF", "--n-components", text, "--out", tmp_path / "m"]
+    code, _, err = run(capsys, "fit", matrix[1], *words)
+    assert code == 0, err
+    assert nonneg.load(tmp_path / "m").core_.shape == shape
+
+
+def test_names_are_guessed(capsys, matrix, tmp_path):
+    words = ["fit", matrix[1], "--out", tmp_path / "m"]
+    for more, said in (
+        (["--set", "max_tim=3"], "no parameter 'max_tim'. Did you mean 'max_time'?"),
+        (["--model", "nonnegativetucker", "--n-components", "3"], "Use --set ranks=[3,4,2]"),
+        (["--n-components", "3,x"], "--n-components must be a whole number"),
+        (["--n-components", "3,4"], "--n-components"),
+    ):
+        code, _, err = run(capsys, *words, *more)
+        assert code == 2 and said in err and one_line(err)

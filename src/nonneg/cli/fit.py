@@ -7,11 +7,13 @@ import shutil
 import time
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, convert
 
+from nonneg.cli.data import read_data
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
 from nonneg.cli.options import flagged, leading_name, limit, parse_option, writable
 from nonneg.registry import MODELS
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 else:
     ModelName = Literal[tuple(NAMES)]
 
+
+def _named_model(type_: Any, tokens: Sequence[Any]) -> str:
+    """A name in any case, as one of `NAMES`."""
+    return convert(type_, [token.evolve(value=token.value.lower()) for token in tokens])
+
+
 Flag = Parameter(negative=())
 Many = Parameter(consume_multiple=True, negative=())
 
@@ -34,8 +42,8 @@ def fit_model(
     /,
     *,
     out: Path,
-    model: ModelName = "nmf",
-    n_components: int | None = None,
+    model: Annotated[ModelName, Parameter(converter=_named_model)] = "nmf",
+    n_components: str | None = None,
     seed: int = 0,
     max_iter: int | None = None,
     loss: str | None = None,
@@ -57,13 +65,15 @@ def fit_model(
     ----------
     data:
         A .npy, .npz (dense or scipy.sparse), .csv, .tsv or .mtx file, or dataset:NAME[:train|test|all], for instance
-        dataset:digits.
+        dataset:digits. ntf and nonnegativetucker take a .npy or .npz file of n ways, jointnmf a .npz file of several
+        arrays, its views.
     out:
         File of the model; nonneg.load reads it.
     model:
         nmf: X = W H. ddnmf: the deep model, which needs torch. docs/models.md says which of the others is for what.
     n_components:
-        Number of parts; default 10.
+        Number of parts; default 10. trinmf: two, as 3,4, if rows and columns differ. nonnegativetucker has ranks of its
+        own: --set ranks=[3,4,2].
     seed:
         Seed of everything random.
     max_iter:
@@ -97,7 +107,7 @@ def fit_model(
         if name in options:
             raise CommandError(EXIT_USAGE, "usage", f"--set {name}=…: use {FLAGS[name]}.")
     given = {
-        "n_components": n_components, "max_iter": max_iter, "loss": _number(loss), "missing": missing,
+        "n_components": _count(n_components), "max_iter": max_iter, "loss": _number(loss), "missing": missing,
         "profile": profile, "hidden": None if hidden is None else tuple(hidden), "max_epochs": epochs,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
@@ -108,7 +118,7 @@ def fit_model(
     folder = out.with_name(out.name + ".checkpoint") if checkpoint is None else checkpoint
     limit(threads)
     estimator = _estimator(model, given, options, {"random_state": seed, "checkpoint": folder})
-    X = _read(data, missing or "error")
+    X = read_data(data, missing or "error", getattr(estimator, "_takes", "matrix"))
     writable(out.parent)
     started = time.perf_counter()
     _fit(estimator, X, data)
@@ -133,6 +143,16 @@ FLAGS = {
 }  # fmt: skip
 
 
+def _count(text: str | None) -> int | list[int] | None:
+    """K as a number, or K,L as two."""
+    try:
+        found = None if text is None else [int(part) for part in text.split(",")]
+    except ValueError:
+        problem = f"--n-components must be a whole number (trinmf: or two, as 3,4), got {text!r}."
+        raise CommandError(EXIT_USAGE, "usage", problem) from None
+    return found[0] if found and len(found) == 1 else found
+
+
 def _number(loss: str | None) -> str | float | None:
     try:
         return None if loss is None else float(loss)
@@ -149,7 +169,8 @@ def _estimator(model: str, given: dict[str, Any], options: dict[str, Any], run: 
     for name in [*given, *options]:
         if name not in known:
             option = FLAGS[name] if name in given else "--set"
-            raise CommandError(EXIT_USAGE, "usage", f"{option}: {cls.__name__} has no parameter {name!r}.")
+            text = f"{option}: {cls.__name__} has no parameter {name!r}.{_meant(name, known)}"
+            raise CommandError(EXIT_USAGE, "usage", text)
     estimator = cls(**given, **options, **{name: value for name, value in run.items() if name in known})
     try:
         estimator._check_params()
@@ -158,37 +179,12 @@ def _estimator(model: str, given: dict[str, Any], options: dict[str, Any], run: 
     return estimator
 
 
-def _read(data: str, missing: str) -> Any:
-    """Return the data as the file holds them (with names, if it has any), or raise with exit code 3."""
-    from nonneg.data import as_source
-    from nonneg.data.paths import open_path
-    from nonneg.datasets import load
-    from nonneg.exceptions import MissingExtraError
-
-    if data.startswith("dataset:"):
-        name, _, part = data.removeprefix("dataset:").partition(":")
-        split: Any = part or "train"
-        try:
-            return load(name, split).data
-        except ValueError as error:
-            raise CommandError(EXIT_USAGE, "usage", f"DATA: {error}") from error
-    path = Path(data)
-    if not path.is_file():
-        text = f"DATA: there is no file {data}; give a file, or dataset:digits, dataset:mnist, dataset:fashion-mnist."
-        raise CommandError(EXIT_DATA, "data", text)
-    try:
-        X = open_path(path, "DATA")
-        as_source(X, missing=missing)
-        return X
-    except MissingExtraError:
-        raise
-    except ImportError as error:
-        raise MissingExtraError(error.name or "a reader", "data", f"reading {path.suffix} files") from error
-    except (ValueError, TypeError, OSError) as error:
-        text = str(error).removeprefix("DATA: ")
-        if str(path) not in text:
-            text = f"{path}: {text}"
-        raise CommandError(EXIT_DATA, "data", f"DATA: {text}") from error
+def _meant(name: str, known: Sequence[str]) -> str:
+    """What to write for a parameter that there is not, if that can be guessed."""
+    if name == "n_components" and "ranks" in known:
+        return " Use --set ranks=[3,4,2], one for each way."
+    near = get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _fit(estimator: Any, X: Any, data: str) -> None:

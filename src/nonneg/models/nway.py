@@ -26,6 +26,7 @@ class TensorFactorization(IterativeFactorization):
     """
 
     tensor_shape_: tuple[int, ...]
+    _takes = "ways"
 
     def _source(
         self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False

@@ -1,0 +1,48 @@
+"""What DATA on the command line stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nonneg.cli.errors import EXIT_DATA, EXIT_USAGE, CommandError
+
+__all__ = ["read_data"]
+
+
+def read_data(data: str, missing: str, takes: str) -> Any:
+    """Return the data as the file holds them (with names, if it has any), or raise with exit code 3.
+
+    ``takes``: what the model is made for: a "matrix", an array of n "ways", or "views".
+    """
+    from nonneg.data import as_source
+    from nonneg.data.paths import open_path
+    from nonneg.data.tensor import tensor_matrix
+    from nonneg.datasets import load
+    from nonneg.exceptions import MissingExtraError
+
+    if data.startswith("dataset:"):
+        name, _, part = data.removeprefix("dataset:").partition(":")
+        split: Any = part or "train"
+        try:
+            return load(name, split).data
+        except ValueError as error:
+            raise CommandError(EXIT_USAGE, "usage", f"DATA: {error}") from error
+    path = Path(data)
+    if not path.is_file():
+        text = f"DATA: there is no file {data}; give a file, or dataset:digits, dataset:mnist, dataset:fashion-mnist."
+        raise CommandError(EXIT_DATA, "data", text)
+    try:
+        X = open_path(path, "DATA", several=takes == "views")
+        for name, part in X.items() if isinstance(X, dict) else [("DATA", X)]:
+            as_source(tensor_matrix(part) if takes == "ways" else part, missing=missing, name=name)
+        return X
+    except MissingExtraError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(error.name or "a reader", "data", f"reading {path.suffix} files") from error
+    except (ValueError, TypeError, OSError) as error:
+        text = str(error).removeprefix("DATA: ")
+        if str(path) not in text:
+            text = f"{path}: {text}"
+        raise CommandError(EXIT_DATA, "data", f"DATA: {text}") from error
