@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 
+import networkx
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
 
+import nonneg
 from nonneg.data import as_source
 from nonneg.data.as_source import check_cells
 
@@ -113,3 +115,27 @@ def test_cells_of_any_sign_where_they_are_allowed(small_blocks):
 def test_the_name_of_the_argument_can_be_chosen():
     with pytest.raises(ValueError, match="X_new: expected a 2-D"):
         as_source(np.ones(3), name="X_new")
+
+
+@pytest.mark.parametrize("model", ["SemiNMF", "ConvexNMF", "KernelNMF", "ArchetypalAnalysis"])
+def test_missing_cells_are_not_sent_to_a_model_that_refuses_the_others(model):
+    """NMF fills cells, but takes no negative ones."""
+    X = np.where(GOOD == 7, np.nan, GOOD)
+    with pytest.raises(
+        ValueError, match=r"needs every cell: fill them first \(nonneg\.NMF\(missing='ignore'\)"
+    ):
+        getattr(nonneg, model)().fit(X)
+    with pytest.raises(ValueError, match=r"needs every cell: .*sklearn\.impute.*NMF does not take"):
+        getattr(nonneg, model)().fit(X - 300)
+
+
+def test_negative_cells_name_models_that_take_them():
+    with pytest.raises(ValueError, match="any sign: SemiNMF, ConvexNMF or ArchetypalAnalysis"):
+        nonneg.NMF(2).fit(-GOOD)
+
+
+def test_a_graph_is_sent_to_the_model_of_graphs():
+    with pytest.raises(
+        TypeError, match=r"X is a graph, which SymmetricNMF.* networkx\.to_scipy_sparse_array"
+    ):
+        nonneg.NMF(2).fit(networkx.path_graph(5))

@@ -205,8 +205,20 @@ def test_start_values_are_where_it_starts():
 def test_refusals_say_what_to_do():
     X = planted((12, 6, 5), 2)[0]
     model = NTF(2, max_iter=2, tol=1e3).fit(X)
-    with pytest.raises(ValueError, match=r"samples of shape \(5, 6\), but transform expects \(6, 5\)"):
+    with pytest.raises(ValueError, match=r"samples of shape \(5, 6\), but NTF\.transform expects \(6, 5\)"):
         model.transform(X.transpose(0, 2, 1))
+    for narrow, shape in (
+        (X[:, :, :4], r"\(6, 4\)"),
+        (X[:, :, 0], r"\(6,\)"),
+        (X[:, :, 0].tolist(), r"X has 6 features"),
+    ):
+        with pytest.raises(ValueError, match=shape):
+            model.transform(narrow)
+    for same_width in (X.reshape(12, 30), X.reshape(12, 30).tolist()):
+        with pytest.raises(ValueError, match=r"samples of shape \(30,\)"):
+            model.transform(same_width)
+    with pytest.raises(ValueError, match="or take NTF or NonnegativeTucker"):
+        NMF(2).fit(X)
     with pytest.raises(ValueError, match=r"weights has shape \(12, 6\)"):
         NTF(2).fit(X, weights=np.ones((12, 6)))
     with pytest.raises(TypeError, match=r"sparse\.COO"):

@@ -145,3 +145,5 @@ def test_refusals():
         NonnegativeTucker(2).fit(X, H_init=np.ones((2, 2)))
     with pytest.raises(ValueError, match="takes no cell weights"):
         NonnegativeTucker(2).fit(X, weights=np.ones(X.shape))
+    with pytest.raises(ValueError, match=r"NonnegativeTucker\.fit needs every cell: NTF\(missing='ignore'\)"):
+        NonnegativeTucker(2).fit(np.where(X > 0.9 * X.max(), np.nan, X))

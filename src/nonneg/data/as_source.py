@@ -92,13 +92,21 @@ def _from_data(X: Any, name: str) -> Source:
             f"{name} is a masked array; pass {name}.data with weights=~numpy.ma.getmaskarray({name}), or "
             f"{name}.filled(numpy.nan) with missing='ignore'"
         )
+    if hasattr(X, "nodes") and hasattr(X, "edges"):  # networkx is not a dependency
+        raise TypeError(
+            f"{name} is a graph, which SymmetricNMF(affinity='precomputed') takes; elsewhere pass its matrix, "
+            f"networkx.to_scipy_sparse_array({name})"
+        )
     array = _as_array(X, name)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if array.ndim != 2:
         advice = "with .reshape(-1, 1) if it has one feature, .reshape(1, -1) if it is one sample"
         if array.ndim > 2:
-            advice = "with .reshape(len(X), -1) if the first axis counts samples (images, say)"
+            advice = (
+                "with .reshape(len(X), -1) if the first axis counts samples (images, say), or take NTF or "
+                "NonnegativeTucker, which fit arrays of any number of ways"
+            )
         raise ValueError(
             f"{name}: expected a 2-D array (n_samples, n_features), got {array.ndim}-D of shape {array.shape}. "
             f"Reshape your data {advice}."
@@ -158,11 +166,18 @@ def _from_sparse(X: Any, name: str) -> SparseSource:
 
 
 def check_cells(
-    source: Source, *, whom: str, name: str = "X", non_negative: bool = True, takes_missing: bool = True
+    source: Source,
+    *,
+    whom: str,
+    name: str = "X",
+    non_negative: bool = True,
+    takes_missing: bool = True,
+    for_missing: str | None = None,
 ) -> None:
     """Raise for NaN, infinite or (if they are not allowed) negative observed cells: count and first position.
 
-    ``takes_missing``: whether the model can leave cells out, which decides what the message advises.
+    ``takes_missing``: whether the model can leave cells out, which decides what the message advises. ``for_missing``:
+    what it advises where the model cannot, and there is something better than to fill them.
 
     Raises
     ------
@@ -188,7 +203,7 @@ def check_cells(
             + (
                 f"{whom} fits missing cells with missing='ignore'."
                 if takes_missing
-                else f"{whom} needs every cell: fill them first (nonneg.NMF(missing='ignore') has impute)."
+                else f"{whom} needs every cell: {for_missing or _filler(counts['neg'])}."
             )
         )
     if counts["inf"]:
@@ -199,8 +214,16 @@ def check_cells(
     if non_negative and counts["neg"]:
         raise ValueError(
             f"Negative values in data passed to {whom}: {counts['neg']} cell(s) of {name}, first at {first['neg']}. "
-            "Shift or clip them, or take a model for data of any sign."
+            "Shift or clip them, or take a model for data of any sign: SemiNMF, ConvexNMF or ArchetypalAnalysis."
         )
+
+
+def _filler(negative: int) -> str:
+    if negative:
+        return (
+            "fill them first (sklearn.impute.KNNImputer, say: X has negative cells, which NMF does not take)"
+        )
+    return "fill them first (nonneg.NMF(missing='ignore') has impute)"
 
 
 def _position(block: Any, flat: int) -> tuple[int, int]:

@@ -69,6 +69,7 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     n_features_in_: int
     _any_sign = False  # whether X may be negative
     _takes_weights = True  # whether fit and transform take cell weights
+    _for_missing: str | None = None  # what to do about missing cells where there is better than to fill them
 
     def fit(
         self,
@@ -270,7 +271,13 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if suspicious or (summary.minimum < 0 and not self._any_sign):
             name = f"{type(self).__name__}.{whom}"
             takes = hasattr(self, "missing")
-            check_cells(source, whom=name, non_negative=not self._any_sign, takes_missing=takes)
+            check_cells(
+                source,
+                whom=name,
+                non_negative=not self._any_sign,
+                takes_missing=takes,
+                for_missing=self._for_missing,
+            )
         if source.nan_is_missing and source.weights is None and summary.total_weight == _cells(source):
             source.nan_is_missing = False  # nothing is missing: no masks
         if summary.total_weight <= 0 and whom not in NEED_NO_CELL:

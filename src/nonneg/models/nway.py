@@ -42,13 +42,21 @@ class TensorFactorization(IterativeFactorization):
                 "weights of a sparse tensor must be a sparse.COO array: cells that it does not store are missing"
             )
         matrix, cells = tensor_matrix(X), tensor_weights(weights, shape)
+        if not reset and max(len(shape) - 1, len(self.tensor_shape_)) > 1:  # else the base class says it
+            self._check_sides(shape[1:], whom)
         source = super()._source(matrix, whom=whom, weights=cells, sample_weight=sample_weight, reset=reset)
         sides = shape[1:] if len(shape) > 2 else (source.shape[1],)
         if reset:
             self.tensor_shape_ = tuple(map(int, sides))
-        elif sides != self.tensor_shape_:
-            raise ValueError(f"X has samples of shape {sides}, but {whom} expects {self.tensor_shape_}")
+        else:
+            self._check_sides(sides, whom)
         return source
+
+    def _check_sides(self, sides: tuple[int, ...], whom: str) -> None:
+        if sides and sides != self.tensor_shape_:
+            raise ValueError(
+                f"X has samples of shape {sides}, but {type(self).__name__}.{whom} expects {self.tensor_shape_}"
+            )
 
     def _tensor(self, source: Source) -> Tensor:
         return Tensor(source, (source.shape[0], *self.tensor_shape_))

@@ -91,6 +91,7 @@ class NonnegativeTucker(TensorFactorization):
     """
 
     _takes_weights = False
+    _for_missing = "NTF(missing='ignore') leaves missing cells out, and its inverse_transform fills them"
     _parameter_constraints = {
         **{name: allowed for name, allowed in ITERATION_PARAMETERS.items() if name != "n_components"},
         "ranks": [Interval(Integral, 1, None, closed="left"), "array-like"],
