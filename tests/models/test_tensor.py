@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import sparse
 from scipy.optimize import linear_sum_assignment
 
-from nonneg import NMF, NTF, load
+from nonneg import NMF, NTF, JointNMF, NonnegativeTucker, load
 
 pytestmark = pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning")
 
@@ -233,3 +235,14 @@ def test_refusals_say_what_to_do():
         NTF(2).fit(X - 0.5)
     with pytest.raises(ValueError, match="0 sample"):
         NTF(2).fit(X[:0])
+
+
+@pytest.mark.parametrize("model", [NTF, NonnegativeTucker, JointNMF])
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_help_shows_the_shapes_of_the_models_own_data(model, method):
+    text = inspect.getdoc(getattr(model, method))
+    shape = "each (n_samples, m_v)" if model is JointNMF else "path, (n_samples, I_2, …, I_N)"
+    assert shape in next(line for line in text.splitlines() if line.startswith("X : "))
+    assert "n_features" not in text
+    shared, own = (inspect.signature(getattr(cls, method)).parameters for cls in (NMF, model))
+    assert list(shared) == list(own)

@@ -28,6 +28,69 @@ class TensorFactorization(IterativeFactorization):
     tensor_shape_: tuple[int, ...]
     _takes = "ways"
 
+    def fit(
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
+        H_init: Any = None,
+    ) -> TensorFactorization:  # fmt: skip
+        """Fit the model to an n-way array.
+
+        Parameters
+        ----------
+        X : array-like, memmap, torch tensor, sparse.COO or path, (n_samples, I_2, …, I_N)
+            Two ways or more, of which the first counts samples. With two, anything that `NMF` takes.
+        y : ignored
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples: 2 counts a sample twice.
+        weights : array-like or sparse.COO of shape (n_samples, I_2, …, I_N), optional
+            `NTF` only: weights of the cells; 0 means missing, whatever the cell holds.
+        W_init : array-like of shape (n_samples, n_components), optional
+        H_init : list of array-like of shapes (I_d, n_components), d = 2, …, N, optional
+            `NTF` only: start values of the factors.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters out of range and for data the model cannot take; the message names the argument.
+        """
+        super().fit(X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init)
+        return self
+
+    def transform(self, X: Any, *, weights: Any = None) -> np.ndarray:
+        """Return W of shape (n_samples, n_components) for new samples with the components held fixed.
+
+        Parameters
+        ----------
+        X : array-like, memmap, torch tensor, sparse.COO or path, (n_samples, I_2, …, I_N)
+            The samples have the shape ``tensor_shape_``.
+        weights : array-like or sparse.COO of shape (n_samples, I_2, …, I_N), optional
+            `NTF` only: weights of the cells; 0 means missing.
+        """
+        return super().transform(X, weights=weights)
+
+    def inverse_transform(self, W: Any) -> np.ndarray:
+        """Return the reconstruction of X, (n_samples, I_2, …, I_N), from codes W of shape (n_samples, n_components)."""
+        return super().inverse_transform(W)
+
+    def score(self, X: Any, y: Any = None, *, weights: Any = None, sample_weight: Any = None) -> float:
+        """Minus the mean loss of X, which may be new samples: higher is better.
+
+        The mean is over the observed cells, each with its weight: − loss / Σ s_i w_ij….
+
+        Parameters
+        ----------
+        X : array-like, memmap, torch tensor, sparse.COO or path, (n_samples, I_2, …, I_N)
+        y : ignored
+        weights : array-like or sparse.COO of shape (n_samples, I_2, …, I_N), optional
+            `NTF` only: w, weights of the cells; 0 means missing.
+        sample_weight : array-like of shape (n_samples,), optional
+            s, weights of the samples.
+        """
+        return super().score(X, y, weights=weights, sample_weight=sample_weight)
+
     def _source(
         self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False
     ) -> Source:
@@ -68,3 +131,6 @@ class TensorFactorization(IterativeFactorization):
     def parts(self) -> np.ndarray:
         """Return what each component looks like in data space, flattened: (n_components, n_features_in_)."""
         return super().parts().reshape(-1, self.n_features_in_)
+
+    def _part_sizes(self) -> np.ndarray:
+        return np.ones((self.n_components_, 1))  # all are of one size, and may be huge
