@@ -181,3 +181,16 @@ def test_sparse_data_stay_sparse():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 40e6  # in float32, X would be 80e6, and so would W ∘ H
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_a_threshold_that_leaves_nothing_to_find_is_warned_of(kind):
+    X = planted()[0].astype(float)
+    with pytest.warns(
+        UserWarning, match=r"makes every cell of X a 0, .*between 0 and 0\.4.*set a threshold below 0\.4"
+    ):
+        BooleanNMF(2, random_state=0).fit(kind(0.4 * X))
+    with pytest.warns(UserWarning, match=r"threshold=0 makes every cell of X a 1, .*between 1 and 3"):
+        BooleanNMF(2, threshold=0, random_state=0).fit(kind(1 + 2 * X))
+    for plain in (X, np.zeros((4, 3)), np.ones((4, 3))):
+        BooleanNMF(2, random_state=0).fit(kind(plain))

@@ -55,6 +55,7 @@ def test_beats_rounding(seed):
     assert found <= rounded(X, k, [None, 1, 2, 3, 4, 6, 9])  # even where rounding is told the best scale
 
 
+@pytest.mark.filterwarnings("ignore:X has cells that are no whole numbers:UserWarning")
 def test_data_that_are_no_integers():
     X = np.random.default_rng(0).gamma(1.0, 3.0, (50, 12))
     model = IntegerNMF(3, n_init=3, random_state=0).fit(X)
@@ -118,3 +119,12 @@ def test_the_error_of_large_cells_is_that_of_the_residual(unit):
     gap = np.linalg.norm(X - model.transform(X) @ model.components_.astype(float))
     assert model.reconstruction_err_ == pytest.approx(gap, rel=1e-9, abs=1e-9)
     assert gap < 1e-6 * np.linalg.norm(X)
+
+
+def test_fractions_are_warned_of_and_whole_numbers_are_not():
+    X = planted()[0]
+    for whole in (X, X.astype(np.float32), X.astype(np.int16), sp.csr_array(X)):
+        IntegerNMF(2, max_iter=2, random_state=0).fit(whole)
+    for some in (X + 0.25, sp.csr_array(X * 1.25)):
+        with pytest.warns(UserWarning, match="no whole numbers, for instance .*divide X by the unit"):
+            IntegerNMF(2, max_iter=2, random_state=0).fit(some)

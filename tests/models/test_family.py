@@ -24,6 +24,8 @@ from nonneg.exceptions import ConvergenceWarning
 pytestmark = [
     pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:SemiNMF only attains:UserWarning"),  # where no cell is negative
+    pytest.mark.filterwarnings("ignore:X has cells that are no whole numbers:UserWarning"),
+    pytest.mark.filterwarnings("ignore:threshold=0.5 makes every cell of X:UserWarning"),
 ]
 
 

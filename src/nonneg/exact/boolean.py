@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data import Source, Summary
 from ..data.threads import workers
+from ..exceptions import warn_user
 from ..models.callbacks import with_callbacks
 from ..models.iterative import IterativeFactorization
 from ..models.parameters import ITERATION_PARAMETERS
@@ -44,7 +45,7 @@ class BooleanNMF(IterativeFactorization):
         k, the number of components.
     threshold : float or None, default=0.5
         Cells above it are 1, all others 0: data need not be zero and one, and 0 makes counts into presence. None
-        refuses data with other values than 0 and 1.
+        refuses data with other values than 0 and 1. A threshold that makes all cells alike is warned of.
     init : {"auto", "asso", "grecond", "random"}, default="auto"
         Where H starts; ``"auto"`` is the better of the first two. Further starts (``n_init``) are rows of X.
     n_init, max_iter, max_time, checkpoint, random_state, verbose
@@ -115,6 +116,8 @@ class BooleanNMF(IterativeFactorization):
 
     def _check_data(self, source: Source, whom: str) -> Summary:
         summary = super()._check_data(source, whom)
+        if whom == "fit" and self.threshold is not None:
+            _warn_of_threshold(float(self.threshold), summary)
         if self.threshold is None:
             for block in source.blocks():
                 values = block.X.data if block.is_sparse else block.X
@@ -212,6 +215,21 @@ class BooleanNMF(IterativeFactorization):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _warn_of_threshold(threshold: float, summary: Summary) -> None:
+    """Say where all cells count as the same and are not."""
+    low, high = summary.minimum, summary.maximum
+    if 0 < high <= threshold:
+        alike, where = 0, f"below {high:.3g}"
+    elif low > threshold and (low, high) != (1, 1):
+        alike, where = 1, f"of {low:.3g} or more"
+    else:
+        return
+    warn_user(
+        f"threshold={threshold:.3g} makes every cell of X a {alike}, for they are between {low:.3g} and {high:.3g}: "
+        f"there is nothing to find; set a threshold {where}"
+    )
 
 
 def _loss(ones: Ones, W: np.ndarray, H: np.ndarray) -> float:

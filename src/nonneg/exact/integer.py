@@ -14,6 +14,7 @@ from ..data import Source, Summary
 from ..data.block import Block
 from ..data.source import BLOCK_BYTES
 from ..data.threads import Workers, workers
+from ..exceptions import warn_user
 from ..init import initial_components
 from ..models.callbacks import with_callbacks
 from ..models.iterative import IterativeFactorization
@@ -73,10 +74,10 @@ class IntegerNMF(IterativeFactorization):
     Notes
     -----
     W and H are integers, so X → c X changes the problem: X is not rescaled, and cells of 2⁵⁰ and more are refused. To
-    fit quantities, divide X by the unit that one thing has. The problem of a row is NP-hard in k: up to about 15
-    components it is solved exactly, beyond that a row whose search takes more than 2000 nodes keeps the best answer
-    met. Row weights count rows; cell weights are not taken. Many integer factors have a neighbour that is as good, and
-    a start decides which one is found: ``n_init=10`` is well spent.
+    fit quantities, divide X by the unit that one thing has; other cells than whole numbers are warned of. The problem
+    of a row is NP-hard in k: up to about 15 components it is solved exactly, beyond that a row whose search takes more
+    than 2000 nodes keeps the best answer met. Row weights count rows; cell weights are not taken. Many integer factors
+    have a neighbour that is as good, and a start decides which one is found: ``n_init=10`` is well spent.
 
     References
     ----------
@@ -123,6 +124,8 @@ class IntegerNMF(IterativeFactorization):
                 f"X has a cell of {summary.maximum:.3g}: {type(self).__name__}.{whom} counts in units of 1 and takes "
                 "cells below 2^50; divide X by a unit"
             )
+        if whom == "fit":
+            _warn_of_fractions(source)
         return summary
 
     @with_callbacks
@@ -231,6 +234,21 @@ class Sums:
             rows = ((block.X - W[block.rows] @ right) ** 2).sum(axis=1, dtype=np.float64)
             total += float(rows.sum() if block.row_weights is None else rows @ block.row_weights)
         return 0.5 * total
+
+
+def _warn_of_fractions(source: Source) -> None:
+    """Say where X has cells that no integers give."""
+    if source.dtype.kind in "iub":
+        return
+    for block in source.blocks():
+        values = block.X.data if block.is_sparse else block.X
+        fractions = values[values != np.rint(values)]
+        if fractions.size:
+            warn_user(
+                f"X has cells that are no whole numbers, for instance {fractions.flat[0]:.6g}, and W @ components_ has "
+                "whole numbers only: divide X by the unit that one thing has, or take NMF for quantities"
+            )
+            return
 
 
 def _squares(block: Block) -> float:
