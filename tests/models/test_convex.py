@@ -171,7 +171,8 @@ def test_seeds_are_far_from_each_other_and_then_means():
 
 def test_components_that_the_data_do_not_need_stay_empty():
     X = np.repeat([[1.0, 2.0], [3.0, -1.0]], 5, axis=0)
-    model = ConvexNMF(4, random_state=0).fit(X)
+    with pytest.warns(UserWarning, match=r"ConvexNMF: components \[2, 3\] are dead"):
+        model = ConvexNMF(4, random_state=0).fit(X)
     assert np.count_nonzero(model.coefficients_.any(axis=1)) == 2
     assert error(model, X) < 1e-6
 

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
+from sklearn.utils.validation import has_fit_parameter
 
 import nonneg
 from family_cases import FAMILY, data_for, every_iterative_model, every_model, fresh, is_pairwise
@@ -263,3 +264,60 @@ def test_says_when_it_ends_early(name, call):
     said = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     assert not model.converged_ and (len(said) == 1 or model.n_iter_ < 1)
     assert all(w.filename == __file__ for w in caught)
+
+
+@every_model
+def test_shares_and_features_of_every_model(name):
+    model = fresh(name)
+    X = data_for(model)
+    W, m = model.fit_transform(X), X.shape[1]
+    shares = model.memberships(X)
+    assert shares.shape == W.shape and (shares >= 0).all() and shares.sum(axis=1) == pytest.approx(1)
+    assert np.array_equal(shares[W.any(axis=1)] > 0, (W * model._extents().any(axis=1) > 0)[W.any(axis=1)])
+    if (X >= 0).all() and name not in ("KernelNMF", "ArchetypalAnalysis"):
+        amounts = W.astype(float) * np.abs(model.parts().astype(float)).sum(axis=1)
+        wanted = amounts / np.where(amounts.any(axis=1), amounts.sum(axis=1), 1)[:, None]
+        assert shares[amounts.any(axis=1)] == pytest.approx(wanted[amounts.any(axis=1)], abs=1e-6)
+    names = [f"f{j}" for j in range(m)]
+    for part, best in zip(model.parts(), model.top_features(m + 1, names=names), strict=True):
+        assert sorted(feature for feature, _ in best) == sorted(names)
+        weights = [weight for _, weight in best]
+        assert weights == sorted(weights, reverse=True)
+        assert weights == [part[names.index(feature)] for feature, _ in best]
+    assert [len(best) for best in model.top_features(2)] == [2] * model.n_components_
+    for method in ("top_features", "memberships"):
+        with pytest.raises(NotFittedError):
+            getattr(clone(model), method)(*([X] if method == "memberships" else []))
+
+
+@every_model
+@pytest.mark.parametrize("call", ["fit", "fit_transform"])
+def test_weights_that_a_model_has_no_place_for(name, call):
+    model = fresh(name)
+    X, method = data_for(model), getattr(model, call)
+    if not has_fit_parameter(model, "sample_weight"):
+        with pytest.raises(TypeError, match=rf"{name}\.{call} takes no sample_weight: .* leave it out"):
+            method(X, sample_weight=np.ones(len(X)))
+    if not model._takes_weights:
+        with pytest.raises(
+            (TypeError, ValueError), match=rf"{name}\.fit(_transform)? takes no (cell )?weights"
+        ):
+            method(X, weights=np.ones(X.shape))
+
+
+@every_iterative_model
+def test_dead_components_are_named_once(name):
+    model = fresh(name, n_components=9)
+    X = np.zeros((40, 9))
+    X[:20, :2] = X[20:, 2:5] = 1  # two parts, whatever is asked for
+    if is_pairwise(model):
+        X = X @ X.T
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        W = model.fit_transform(X)
+    said = [str(w.message) for w in caught if " are dead " in str(w.message)]
+    sizes = np.linalg.norm(W, axis=0) * np.linalg.norm(model._part_sizes(), axis=1)
+    dead = [] if model._rests_unused else np.flatnonzero(sizes <= 1e-6 * sizes.max()).tolist()
+    assert len(said) == bool(dead)
+    if dead:
+        assert said[0].startswith(f"{name}: components {dead} are dead")

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from nonneg import NMF, PLSA
 from nonneg.data import as_source
 from nonneg.data.threads import workers
+from nonneg.exceptions import ConvergenceWarning
 from nonneg.losses import as_loss
 from nonneg.metrics import match_components
 from nonneg.solvers.plsi import em_step
@@ -268,3 +269,32 @@ def test_the_hybrid_leaves_optima_of_em_and_of_nmf_alone():
     assert (hybrid < 0.999 * np.minimum(em, nmf)).sum() >= 5
     assert (hybrid > 1.001 * np.minimum(em, nmf)).sum() <= 2
     assert hybrid.mean() < min(em.mean(), nmf.mean())
+
+
+@pytest.mark.parametrize("method", ["em", "hybrid"])
+@pytest.mark.parametrize("given", ["H", "W and H"])
+def test_starts_that_exclude_what_was_counted_get_a_background(method, given):
+    rng = np.random.default_rng(0)
+    X = rng.poisson(30 * rng.dirichlet(np.full(3, 0.3), 60) @ rng.dirichlet(np.full(20, 0.5), 3))
+    H = X[:3].astype(float)
+    H[:, :4] = 0  # words that no topic has
+    starts = {"H_init": H} | ({"W_init": np.eye(3)[np.arange(60) % 3]} if given == "W and H" else {})
+    model = PLSA(3, method=method, max_iter=3000, tol=1e-2).fit(X, **starts)
+    least = PLSA(3, method="hybrid", n_init=3, random_state=0).fit(X).reconstruction_err_
+    assert model.converged_ and model.reconstruction_err_ < 1.05 * least
+
+
+def test_zeros_of_a_possible_start_get_no_background():
+    rng = np.random.default_rng(0)
+    H = np.kron(np.eye(2), rng.random((1, 4)))
+    H[1, :4] += 0.1
+    X = rng.random((30, 2)) @ H
+    assert (PLSA(2, max_iter=50, tol=1e-3).fit(X, H_init=H).components_[0, 4:] < 1e-12).all()
+
+
+def test_an_early_end_of_em_names_the_hybrid():
+    X = np.random.default_rng(0).poisson(3, (30, 12))
+    with pytest.warns(ConvergenceWarning, match=r"raise max_iter.*method='hybrid' mostly converges"):
+        PLSA(3, max_iter=2, random_state=0).fit(X)
+    with pytest.warns(ConvergenceWarning, match=r"raise max_iter.*is enough$"):
+        PLSA(3, method="hybrid", max_iter=2, random_state=0).fit(X)

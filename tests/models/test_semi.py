@@ -66,7 +66,8 @@ def test_more_components_than_rank_attain_it_with_any_signs():
 
 def test_a_poor_start_value_does_not_attain_what_could_be_attained():
     X = np.abs(mixed()) + 0.1
-    model = SemiNMF(4, max_iter=1).fit(X, H_init=mixed(4, 12, seed=5))
+    with pytest.warns(UserWarning, match=r"SemiNMF: components \[1, 2, 3\] are dead"):
+        model = SemiNMF(4, max_iter=1).fit(X, H_init=mixed(4, 12, seed=5))
     assert not model.attains_svd_ and model.reconstruction_err_ > 1.01 * model.svd_error_
 
 

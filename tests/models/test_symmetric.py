@@ -298,3 +298,55 @@ def test_pairs_that_can_be_kept_apart_are(k):
         labels = model.fit(A + A.T).labels_
         assert (labels[must[:, 0]] == labels[must[:, 1]]).all()
         assert (labels[cannot[:, 0]] != labels[cannot[:, 1]]).all()
+
+
+def test_nodes_have_names(tmp_path):
+    graph, _ = club()
+    named = nx.relabel_nodes(graph, {node: f"m{node}" for node in graph})
+    by_number = {"must_link": [(8, 0)], "cannot_link": [(0, 33)]}
+    by_name = {"must_link": [("m8", "m0")], "cannot_link": [("m0", "m33")]}
+    wanted = SymmetricNMF(2, random_state=0, **by_number).fit(graph)
+    assert wanted.node_names_ == list(range(34))
+    frame = nx.to_pandas_adjacency(named)
+    for X, links in ((named, by_name), (named, by_number), (frame, by_name), (frame, by_number)):
+        model = SymmetricNMF(2, random_state=0, **links).fit(X)
+        assert np.array_equal(model.labels_, wanted.labels_)
+        assert model.node_names_ == [f"m{i}" for i in range(34)]
+        assert {name for part in model.top_features(1) for name, _ in part} <= set(model.node_names_)
+    model.save(tmp_path / "model.nmf")
+    assert nonneg.load(tmp_path / "model.nmf").node_names_ == model.node_names_
+    assert not hasattr(model.set_params(**by_number).fit(frame.to_numpy()), "node_names_")
+    shifted = nx.relabel_nodes(graph, {node: node + 1 for node in graph})  # names that are numbers are names
+    again = SymmetricNMF(2, random_state=0, must_link=[(9, 1)], cannot_link=[(1, 34)]).fit(shifted)
+    assert np.array_equal(again.labels_, wanted.labels_)
+    with pytest.raises(ValueError, match="must_link has the node 0, which X has not; its nodes are 1, 2, 3"):
+        SymmetricNMF(2, must_link=[(0, 1)]).fit(shifted)
+    with pytest.raises(ValueError, match="other nodes than the graph of the fit"):
+        again.transform(named)
+
+
+def test_messages_about_nodes_name_them():
+    graph, _ = club()
+    named = nx.relabel_nodes(graph, {node: f"m{node}" for node in graph})
+    frame = nx.to_pandas_adjacency(named)
+    with pytest.raises(
+        ValueError, match="cannot_link has the node 'x', which X has not; its nodes are 'm0', 'm1'"
+    ):
+        SymmetricNMF(2, cannot_link=[("m0", "x")]).fit(named)
+    with pytest.raises(ValueError, match=r"the pair \('m2', 'm1'\), which must_link puts together"):
+        SymmetricNMF(2, must_link=[("m1", "m2")], cannot_link=[("m2", "m1")]).fit(named)
+    with pytest.raises(ValueError, match=r"must_link must hold pairs of nodes, found \['m0'\]"):
+        SymmetricNMF(2, must_link=["m0"]).fit(named)
+    with pytest.raises(ValueError, match=r"row 0 is 'm33', column 0 is 'm0'; take X.loc\[X.columns\]"):
+        SymmetricNMF(2).fit(frame.iloc[::-1])
+    arrows = frame.copy()
+    arrows.loc["m3", "m30"] += 1
+    with pytest.raises(ValueError, match=r"symmetric: row and column 'm(3|30)' differ"):
+        SymmetricNMF(2).fit(arrows)
+    for affinity in ("rbf", "nearest_neighbors"):
+        with pytest.raises(ValueError, match=f"affinity='{affinity}' takes data .*, X is a graph"):
+            SymmetricNMF(2, affinity=affinity).fit(named)
+    for weight in (None, "heavy"):
+        named["m0"]["m1"]["weight"] = weight
+        with pytest.raises(TypeError, match=rf"edge \('m0', 'm1'\) of the graph has weight {weight!r}"):
+            SymmetricNMF(2).fit(named)

@@ -91,6 +91,7 @@ class BooleanNMF(IterativeFactorization):
     """
 
     _takes_weights = False
+    _rests_unused = True
     _zero_one = True
     _parameter_constraints = {
         **ITERATION_PARAMETERS,

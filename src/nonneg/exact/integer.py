@@ -95,6 +95,7 @@ class IntegerNMF(IterativeFactorization):
     """
 
     _takes_weights = False
+    _rests_unused = True
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
         "high_W": [Interval(Integral, 1, None, closed="left"), None],

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from ..data import Source
+from .nodes import shown_node
 
 __all__ = [
     "check_symmetric",
@@ -28,7 +29,7 @@ PROBES = 4
 SLACK = 64  # roundings
 
 
-def check_symmetric(source: Source) -> None:
+def check_symmetric(source: Source, names: list[Any] | None = None) -> None:
     """Raise unless A is square and, by its products with a few random vectors, symmetric: two passes over blocks."""
     n, m = source.shape
     if n != m:
@@ -46,8 +47,8 @@ def check_symmetric(source: Source) -> None:
     gap = (np.abs(right - left) - slack).max(axis=1)
     if gap.max() > 0:
         raise ValueError(
-            f"X must be symmetric: row and column {int(gap.argmax())} differ; take (X + X.T) / 2, or the larger "
-            "of X and X.T, of a directed graph"
+            f"X must be symmetric: row and column {shown_node(int(gap.argmax()), names)} differ; take (X + X.T) / 2, "
+            "or the larger of X and X.T, of a directed graph"
         )
 
 
@@ -102,11 +103,12 @@ def pairs(name: str, value: Any, n: int) -> np.ndarray:
         return np.empty((0, 2), np.int64)
     if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu":
         raise ValueError(
-            f"{name} must hold pairs of row indices, an integer array of shape (p, 2); got shape {found.shape} of "
-            f"dtype {found.dtype}"
+            f"{name} must hold pairs of row numbers (or of names, where X has them), an array of shape (p, 2); got "
+            f"shape {found.shape} of dtype {found.dtype}"
         )
     if found.min() < 0 or found.max() >= n:
-        raise ValueError(f"{name} has an index outside 0 … {n - 1}: X has {n} rows")
+        odd = found.min() if found.min() < 0 else found.max()
+        raise ValueError(f"{name} has an index outside 0 … {n - 1}: {odd}, but X has {n} rows")
     return found.astype(np.int64)
 
 
@@ -116,12 +118,12 @@ def groups_of(must: np.ndarray, n: int) -> np.ndarray:
     return connected_components(links, directed=False)[1].astype(np.int64)
 
 
-def excluding(cannot: np.ndarray, groups: np.ndarray) -> sp.csr_array:
+def excluding(cannot: np.ndarray, groups: np.ndarray, names: list[Any] | None = None) -> sp.csr_array:
     """The groups that exclude each other, as a symmetric CSR array of ones, or raise for a contradiction."""
     g, ends = int(groups.max()) + 1, groups[cannot]
     same = np.flatnonzero(ends[:, 0] == ends[:, 1])
     if len(same):
-        i, j = cannot[same[0]]
+        i, j = (shown_node(row, names) for row in cannot[same[0]])
         raise ValueError(
             f"cannot_link holds the pair ({i}, {j}), which must_link puts together (directly or through other rows)"
             if i != j

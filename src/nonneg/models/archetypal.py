@@ -133,6 +133,9 @@ class ArchetypalAnalysis(IterativeFactorization):
         """The archetypes, `components_`."""
         return self.components_
 
+    def _extents(self) -> np.ndarray:
+        return np.ones((self.n_components_, 1))
+
     @with_callbacks
     def _fit_source(
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None

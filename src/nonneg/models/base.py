@@ -20,19 +20,12 @@ from ..data.as_source import check_cells
 from ..data.names import check_names
 from ..data.paths import open_path
 from ..data.source import BLOCK_BYTES
+from .inputs import check_count
+from .reading import ReadingMixin
 from .suggest import suggestion
 from .units import loss_times, power_of
 
-__all__ = ["Factorization", "UnweightedFactorization", "check_count", "check_n_components"]
-
-
-def check_count(name: str, value: Any) -> int:
-    """Return a positive number of things as an int, or raise naming it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}={value!r} must be an integer, at least 1")
-    if value < 1:
-        raise ValueError(f"{name}={value!r} must be at least 1")
-    return int(value)
+__all__ = ["Factorization", "check_count", "check_n_components"]
 
 
 def check_n_components(value: Any) -> int:
@@ -49,7 +42,7 @@ def _cells(source: Source) -> float:
 NEED_NO_CELL = ("transform", "memberships", "impute", "predict_cells")
 
 
-class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class: a factorization of X (n_samples, n_features) with ``n_components`` non-negative parts.
 
     Subclasses write ``__init__`` (parameters only), `_fit_source`, `_transform_source` and, unless the model is
@@ -132,6 +125,7 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             check_names("H_init", H_init, getattr(self, "feature_names_in_", None))
             summary = self._check_data(source, "fit")
             W = self._fit_source(source, summary, W_init=W_init, H_init=H_init)
+            self._warn_of_parts(W)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -213,6 +207,9 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     ) -> np.ndarray | None:
         """Fit; set the attributes; return W where it is at hand."""
         raise TypeError(f"{type(self).__name__} does not say how it is fitted")
+
+    def _warn_of_parts(self, W: np.ndarray | None) -> None:
+        """Warn of what is wrong with the parts, W being what `_fit_source` returned."""
 
     def _transform_source(self, source: Source) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} has no transform")
@@ -309,22 +306,3 @@ class Factorization(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _set_state(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-
-
-class UnweightedFactorization(Factorization):
-    """Base class of models in which rows have no weights: their rows are no independent samples."""
-
-    _takes_weights = False
-
-    def fit(  # type: ignore[override]
-        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None
-    ) -> Factorization:
-        """Fit the model to X; as `Factorization.fit`, without weights."""
-        self._fit(X, None, None, W_init, H_init)
-        return self
-
-    def fit_transform(  # type: ignore[override]
-        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None
-    ) -> np.ndarray:
-        """Fit the model and return W."""
-        return self._fit(X, None, None, W_init, H_init, want_W=True)

@@ -12,12 +12,14 @@ import scipy.linalg
 from ..data import Source
 from ..exceptions import warn_user
 from ..penalties import combine
+from .units import exponent_of, times
 
 __all__ = [
     "Certificate",
     "dead_components",
     "duplicate_components",
     "svd_bound",
+    "warn_of_dead",
     "warn_of_useless",
 ]
 
@@ -91,6 +93,25 @@ def duplicate_components(H: np.ndarray) -> list[tuple[int, int]]:
     unit = H / np.where(lengths > 0, lengths, 1)[:, None]
     cosines = np.triu(unit @ unit.T, 1)
     return [(int(i), int(j)) for i, j in zip(*np.nonzero(cosines > DUPLICATE_ABOVE), strict=True)]
+
+
+def warn_of_dead(name: str, W: np.ndarray, H: np.ndarray) -> None:
+    """One warning that names the dead components of a model; none without any.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    W : ndarray of shape (n, k)
+    H : ndarray of shape (k, m)
+        Of any sign and any unit.
+    """
+    W, H = (times(V, -exponent_of(V), np.float64) for V in (np.abs(W), np.abs(H)))
+    dead = dead_components(H, np.linalg.norm(W, axis=0))
+    if dead:
+        warn_user(
+            f"{name}: components {dead} are dead (they explain nothing); a smaller n_components would do"
+        )
 
 
 def warn_of_useless(W: np.ndarray, H: np.ndarray, penalties: Mapping[str, Any], unit: float) -> None:

@@ -16,11 +16,11 @@ from ..solvers.iterate import Arrays
 from ..solvers.loop import ROW_TOLERANCE
 from ..solvers.momentum import at_rest
 from ..solvers.problem import Problem
-from .base import UnweightedFactorization
 from .callbacks import with_callbacks
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import loss_times, power_of, set_floor, times
+from .unweighted import UnweightedFactorization
 
 __all__ = ["ConvolutiveNMF"]
 
@@ -94,6 +94,7 @@ class ConvolutiveNMF(UnweightedFactorization, IterativeFactorization):
 
     _takes_weights = False
     _coupled_rows = True  # a row's answer depends on the rows around it
+    _why_unweighted = "rows are moments of one sequence"
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
         "width": [Interval(Integral, 1, None, closed="left")],

@@ -18,6 +18,7 @@ from .units import exponent_of, times
 
 __all__ = [
     "arrays_of",
+    "check_count",
     "check_positive",
     "checkpoint_of",
     "draw_seed",
@@ -37,6 +38,15 @@ __all__ = [
 OF_THE_RUN = ("checkpoint", "max_iter", "max_time", "verbose")
 
 
+def check_count(name: str, value: Any) -> int:
+    """Return a positive number of things as an int, or raise naming it."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}={value!r} must be an integer, at least 1")
+    if value < 1:
+        raise ValueError(f"{name}={value!r} must be at least 1")
+    return int(value)
+
+
 def draw_seed(random_state: Any) -> int:
     """Return an integer seed of 31 bits for a `random_state`: int, RandomState, Generator or None."""
     if isinstance(random_state, np.random.Generator):
@@ -53,8 +63,9 @@ def warn_of_one_start(n_init: int) -> None:
 
 
 def shares(W: np.ndarray, H: np.ndarray) -> np.ndarray:
-    """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row)."""
+    """Share of each component in each row: W_ik Σ_j |H_kj|, rows normalised to 1 (1/k for a zero row)."""
     # relative to the largest, so that extreme units cannot overflow
+    H = np.abs(H)
     sizes = times(H, -exponent_of(H), np.float64).sum(axis=1)
     W = times(W, -exponent_of(W), np.float64)
     shares = W * (sizes / (sizes.max(initial=0) or 1.0))

@@ -17,6 +17,7 @@ from ..solvers.solution import Outcome
 from ..solvers.step import Record
 from .base import Factorization
 from .callbacks import CallbackSupportMixin, iteration_callback, with_log
+from .certificate import warn_of_dead
 from .inputs import checkpoint_of, draw_seed, start_value, warn_of_one_start
 from .units import exponent_of, loss_times, power_of
 
@@ -42,11 +43,25 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
     checkpoint: Any
     random_state: Any
     verbose: int
-    checkpoint_version = 1  # raise it when a resumed fit would no longer be the fit it was begun as
+    _checkpoint_version = 1  # raise it when a resumed fit would no longer be the fit it was begun as
+
+    _rests_unused = False  # whether components without use are no surprise
 
     def _check_params(self) -> None:
         self._validate_params()
         super()._check_params()
+
+    def _remedy(self) -> str:
+        """What a user could do about a fit that ended early, beside more iterations or a larger ``tol``."""
+        return ""
+
+    def _warn_of_parts(self, W: np.ndarray | None) -> None:
+        if W is not None and not self._rests_unused:
+            warn_of_dead(type(self).__name__, W, self._part_sizes())
+
+    def _part_sizes(self) -> np.ndarray:
+        """(n_components, any): rows with the norms of the parts, up to a common factor."""
+        return self.parts()
 
     def _in_range(self, source: Source, summary: Summary) -> Summary:
         """Let the source multiply X by a power of two where its cells are far from 1; the summary after it."""
@@ -107,7 +122,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
                 max_time=left,
                 callback=tell,
                 checkpoint=checkpoint_of(
-                    self, self.checkpoint_version, attempt, seed, source, *given, data=data
+                    self, self._checkpoint_version, attempt, seed, source, *given, data=data
                 ),
             )
             losses.append(outcome.loss)
@@ -122,7 +137,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
         if callback is not None:
             callback.finish()
         self._report(best, losses, -power_of(source) * degree)
-        best.warn(type(self).__name__, float(self.tol), source.float_dtype)
+        best.warn(type(self).__name__, float(self.tol), source.float_dtype, self._remedy())
         return best
 
     def _report(self, outcome: Outcome, losses: list[float], power: float) -> None:

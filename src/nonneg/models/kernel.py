@@ -15,12 +15,12 @@ from ..data import Source, Summary
 from ..exceptions import IncompatibleError
 from ..solvers.convex import Gram, largest, lowest, normalized
 from ..solvers.least_squares import nonnegative_rows
-from .base import UnweightedFactorization
 from .callbacks import with_callbacks
 from .convex import descent
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import exponent_of, power_of, times
+from .unweighted import UnweightedFactorization
 
 __all__ = ["KernelNMF"]
 
@@ -113,6 +113,7 @@ class KernelNMF(UnweightedFactorization, IterativeFactorization):
 
     _any_sign = True
     _takes_weights = False
+    _why_unweighted = "only the kernel of pairs of rows enters, in which a row has no term of its own"
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
         "kernel": [StrOptions({"rbf", "polynomial", "precomputed"}), callable],
@@ -141,6 +142,11 @@ class KernelNMF(UnweightedFactorization, IterativeFactorization):
         self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
+
+    def _extents(self) -> np.ndarray:
+        return np.sqrt(np.maximum(np.diag(self.component_kernel_), 0))[:, None]
+
+    _part_sizes = _extents
 
     def __sklearn_tags__(self) -> Any:
         """Pairwise where X is the kernel."""

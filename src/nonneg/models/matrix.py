@@ -1,4 +1,4 @@
-"""What a fitted matrix model X ≈ W H offers on data: codes, scores, memberships, filled cells, certificates."""
+"""What a fitted matrix model X ≈ W H offers on data: codes, scores, filled cells, certificates."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..solvers.loop import ROW_TOLERANCE
 from ..solvers.problem import Problem
 from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
-from .base import Factorization, check_count
-from .cells import check_indices, checked_names, imputed, predicted
+from .base import Factorization
+from .cells import check_indices, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound
-from .inputs import check_positive, frozen_mask, pull_on_rows, rows_weight, shares
+from .inputs import check_positive, frozen_mask, pull_on_rows, rows_weight
 from .units import exponent_of, loss_times, power_of, rescaled, set_floor, times, weights_rescaled
 
 __all__ = ["MatrixFactorization"]
@@ -90,19 +90,6 @@ class MatrixFactorization(Factorization):
         check_positive(as_loss(self.loss), summary, source)
         return summary
 
-    def memberships(self, X: Any, *, weights: Any = None) -> np.ndarray:
-        """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-        """
-        check_is_fitted(self)
-        source = self._source(X, weights=weights, whom="memberships")
-        self._check_data(source, "memberships")
-        W = self._transform_source(source)
-        return shares(W, self.components_)
-
     def impute(self, X: Any, *, weights: Any = None) -> np.ndarray:
         """Return X dense, with missing cells filled by W @ H; observed cells keep their bits.
 
@@ -170,30 +157,3 @@ class MatrixFactorization(Factorization):
             return np.nan
         best = losses.min()
         return float((losses.max() - best) / best) if best > 0 else 0.0
-
-    def top_features(self, n: int = 10, *, names: Any = None) -> list[list[tuple[Any, float]]]:
-        """Return, for every component, its ``n`` largest features as (name, weight), the largest first.
-
-        Parameters
-        ----------
-        n : int, default=10
-            At least 1; with more than ``n_features_in_`` all features come.
-        names : array-like of str of shape (n_features_in_,), optional
-            Names of the features. Default: those of X at fit, or positions where it had none.
-
-        Raises
-        ------
-        TypeError, ValueError
-            For an ``n`` that is no integer or below 1, and for names that are not one string a feature.
-        """
-        check_is_fitted(self)
-        n = check_count("n", n)
-        if names is None:
-            names = getattr(self, "feature_names_in_", None)
-        else:
-            names = checked_names(names, self.n_features_in_)
-        order = np.argsort(-self.components_, axis=1, kind="stable")[:, :n]
-        return [
-            [(j if names is None else names[j], float(row[j])) for j in map(int, best)]
-            for row, best in zip(self.components_, order, strict=True)
-        ]

@@ -30,6 +30,8 @@ from .units import power_of, set_floor, weights_rescaled
 
 __all__ = ["PLSA"]
 
+BACKGROUND = 1e-3  # of the mean of a row, where start values that give a count no chance are 0
+
 
 class PLSA(IterativeFactorization):
     r"""Probabilistic latent semantic analysis of counts X (documents × words).
@@ -88,6 +90,9 @@ class PLSA(IterativeFactorization):
     P(w | d). A document without words has P(z | d) = 1/k. The last pass of a fit is folding-in as well. `score` is the
     mean log-likelihood of a count, − log of the `perplexity`. There are no weights of cells: what is not seen would
     change what a distribution sums to. Take ``NMF(loss="kl")`` there.
+
+    ``fit`` takes ``H_init``, or ``W_init`` and ``H_init``. Where they give a count of X the probability 0, which EM
+    could never leave, entries below 1e-3 of the mean of their row are raised to that; else the start is as given.
 
     PLSA has no prior: a word that the fit never saw has probability 0, and the perplexity of a text that has it is
     infinite; many topics fit noise. Optima are local: compare starts, or take the hybrid.
@@ -160,6 +165,8 @@ class PLSA(IterativeFactorization):
                     )  # a named init is random, or the same for every start
                     H, W, _ = starting_point(problem, solver, summary, self.init, rng, first=alike)
                 W = first_rows(problem, solver, H, pool) if W is None else W
+                if H0 is not None:
+                    W, H = _possible(source, W, H)
                 return begin(*with_unit_rows(W, H))
 
             def step(state: Arrays) -> Record:
@@ -221,6 +228,11 @@ class PLSA(IterativeFactorization):
         given = np.divide(joint, total, out=flat, where=total > 0)
         self.p_z_ = (total / total.sum()).astype(codes.dtype)
         self.p_d_given_z_ = np.ascontiguousarray(given.T).astype(codes.dtype)
+
+    def _remedy(self) -> str:
+        if self.method == "hybrid":
+            return ""
+        return "; method='hybrid' mostly converges, after far fewer iterations"
 
     @property
     def p_w_given_z_(self) -> np.ndarray:
@@ -287,6 +299,26 @@ class PLSA(IterativeFactorization):
                 logs += float((weights[rows] * x) @ np.log(P))
             counts += float(weights[rows] @ x)
         return logs / counts
+
+
+def _possible(source: Source, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Start values that give every count a probability above 0: else with a background in place of their zeros.
+
+    EM multiplies, and never leaves a start from which the likelihood is 0.
+    """
+    for block in source.blocks():
+        if not (_seen(block, W[block.rows].astype(np.float64), H.astype(np.float64))[2] > 0).all():
+            break
+    else:
+        return W, H
+    return _with_background(W), _with_background(H)
+
+
+def _with_background(V: np.ndarray) -> np.ndarray:
+    """V with at least a small part of the mean of its row everywhere; of the mean of all, in a row of zeros."""
+    means = V.mean(axis=1, keepdims=True)
+    means = np.where(means > 0, means, V.mean() or 1.0)
+    return np.maximum(V, BACKGROUND * means).astype(V.dtype)
 
 
 def _problem(source: Source, summary: Summary, k: int) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,18 +12,20 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data import Source, Summary, as_source
+from ..data.paths import open_path
 from ..penalties.graph import adjacency
 from ..solvers.iterate import Arrays
 from ..solvers.least_squares import nonnegative_rows
 from ..solvers.step import Record, relative_change
 from ..solvers.symmetric import SymmetricProblem, exclusive_labels
 from .affinity import check_symmetric, contracted, excluding, groups_of, matrix_of, nearest, pairs, weighted
-from .base import UnweightedFactorization
 from .callbacks import with_callbacks
 from .inputs import rows_weight, start_value
 from .iterative import IterativeFactorization
+from .nodes import by_position, is_graph, names_of_nodes
 from .parameters import ITERATION_PARAMETERS
 from .units import exponent_of, loss_times, power_of, times
+from .unweighted import UnweightedFactorization
 
 __all__ = ["SymmetricNMF"]
 
@@ -64,8 +67,10 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
         What is factorized in place of A, with d the row sums. "degree": a_ij / √(d_i d_j), the normalised cut (Kuang,
         Ding & Park 2012, section 2); "pmi": max(0, log(a_ij Σ d / (d_i d_j))), pointwise mutual information, which
         lowers the pull of hubs (Luo et al. 2021, without their graph penalty). Both are free of the unit of A.
-    must_link, cannot_link : array-like of int, shape (p, 2), or None
-        Pairs of row indices of the training data that get the same label, or different ones.
+    must_link, cannot_link : array-like of shape (p, 2), or None
+        Pairs of rows of the training data that get the same label, or different ones: row numbers or, where X has
+        them, names (nodes of a graph, the index or the columns of a DataFrame). Where nodes are whole numbers
+        themselves, whole numbers are names.
     n_init : int, default=1
         Starts: the first spectral, the others random; the lowest loss is kept. Pairs make more local minima: with
         many of them a few starts pay.
@@ -80,14 +85,16 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
         Hᵀ.
     labels_ : ndarray of int, shape (n_samples,)
         The largest entry of each row of H.
+    node_names_ : list of str or int, only when X has names
+        The nodes of a graph in the order of rows, or the names in a DataFrame; other objects by their ``str``.
     n_iter_, converged_, kkt_residual_, reconstruction_err_, history_, restart_losses_
         As for `NMF`; errors are those of the affinity that was factorized.
 
     Raises
     ------
     ValueError
-        For an affinity that is not square, symmetric and non-negative, for indices out of range, and for a pair
-        that is to be together and apart.
+        For an affinity that is not square, symmetric and non-negative, or whose rows and columns have different names;
+        for rows that X does not have, and for a pair that is to be together and apart.
 
     Warns
     -----
@@ -120,6 +127,7 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
     True
     """
 
+    _why_unweighted = "a graph is no sample of rows"
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
         "affinity": [StrOptions({"precomputed", "nearest_neighbors", "rbf"})],
@@ -151,6 +159,12 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
         self.random_state = random_state
         self.verbose = verbose
 
+    def _warn_of_parts(self, W: np.ndarray | None) -> None:
+        super()._warn_of_parts(self.embedding_)
+
+    def _part_names(self) -> Any:
+        return getattr(self, "node_names_", None)
+
     @property
     def _any_sign(self) -> bool:  # type: ignore[override]
         return self.affinity != "precomputed"
@@ -162,8 +176,23 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
         return tags
 
     def _source(self, X: Any, **options: Any) -> Source:
-        if hasattr(X, "nodes") and hasattr(X, "edges"):  # networkx is not a dependency
+        if isinstance(X, (str, os.PathLike)):
+            X = open_path(X)
+        names, graph = names_of_nodes(X, square=self.affinity == "precomputed"), is_graph(X)
+        if graph:
+            if self.affinity != "precomputed":
+                raise ValueError(
+                    f"affinity={self.affinity!r} takes data (n_samples, n_features), X is a graph; set "
+                    "affinity='precomputed'"
+                )
             X = adjacency(X)
+        if options.get("reset"):
+            self._nodes = names
+            self.__dict__.pop("node_names_", None)
+            if names is not None:
+                self.node_names_ = [_kept(name) for name in names]
+        elif graph and [_kept(name) for name in names or ()] != getattr(self, "node_names_", names):
+            raise ValueError("X has other nodes than the graph of the fit, or in another order")
         return super()._source(X, **options)
 
     @with_callbacks
@@ -171,9 +200,12 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray | None:
         k, n = int(self.n_components), source.shape[0]
-        groups = groups_of(pairs("must_link", self.must_link, n), n)
-        apart = excluding(pairs("cannot_link", self.cannot_link, n), groups)
-        affinity, power = self._training_affinity(source, summary)
+        names = self.__dict__.pop("_nodes")
+        must = pairs("must_link", by_position("must_link", self.must_link, names), n)
+        cannot = pairs("cannot_link", by_position("cannot_link", self.cannot_link, names), n)
+        groups = groups_of(must, n)
+        apart = excluding(cannot, groups, names)
+        affinity, power = self._training_affinity(source, summary, names)
         given = self._given(source, W_init, H_init, power)
         sizes = np.bincount(groups)
         whole = None
@@ -218,11 +250,13 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
             found = None if H is None else H.T
         return None if found is None else times(found, (power or 0) // 2, np.float64)
 
-    def _training_affinity(self, source: Source, summary: Summary) -> tuple[Source, int | None]:
+    def _training_affinity(
+        self, source: Source, summary: Summary, names: list[Any] | None
+    ) -> tuple[Source, int | None]:
         """What is factorized, and by which power of two it was multiplied; None where it has no unit."""
         summary = self._in_range(source, summary)
         if self.affinity == "precomputed":
-            check_symmetric(source)
+            check_symmetric(source, names)
             if power_of(source) % 2:  # H has the root of A's unit
                 source.scale *= 2
             self._power = power_of(source)
@@ -276,6 +310,11 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
         affinity.row_weights = source.row_weights
         loss = self._half_squares(affinity, self._rows(affinity))
         return -loss_times(loss / (rows_weight(source) * affinity.shape[1]), -2 * power_of(affinity))
+
+
+def _kept(name: Any) -> str | int:
+    """A name of a node as files hold it."""
+    return int(name) if isinstance(name, Integral) else str(name)
 
 
 def _packed(X: Any) -> Any:

@@ -209,12 +209,23 @@ def _as_symmetric(graph: Any) -> sp.csr_array:
 
 
 def adjacency(graph: Any) -> sp.csr_array:
-    """Adjacency of a networkx graph in node order, with the edge attribute "weight"; parallel edges add up."""
+    """Adjacency of a networkx graph in node order, with the edge attribute "weight"; parallel edges add up.
+
+    Raises
+    ------
+    TypeError
+        That names the first edge whose weight is no number.
+    """
     index = {node: i for i, node in enumerate(graph.nodes)}
     rows, cols, weights = [], [], []
     for a, b, weight in graph.edges(data="weight", default=1.0):
         rows.append(index[a])
         cols.append(index[b])
+        if isinstance(weight, str) or not hasattr(weight, "__float__"):
+            raise TypeError(
+                f"the edge ({a!r}, {b!r}) of the graph has weight {weight!r}, which is no number; give it one, or "
+                "leave the attribute out (then it is 1)"
+            )
         weights.append(float(weight))
     shape = (len(index), len(index))
     half = sp.csr_array(sp.coo_array((weights, (rows, cols)), shape=shape))

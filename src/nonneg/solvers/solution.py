@@ -67,13 +67,13 @@ class Outcome:
             return before
         return before - self.history.records[-1][-1]
 
-    def warn(self, name: str, tol: float, dtype: np.dtype) -> None:
-        """Say in one `ConvergenceWarning` why the search ended early, if it did."""
+    def warn(self, name: str, tol: float, dtype: np.dtype, remedy: str = "") -> None:
+        """Say in one `ConvergenceWarning` why the search ended early, if it did, and what a model's own remedy is."""
         if self.status not in _ADVICE or (self.status == "stalled" and tol == 0):
             return  # with tol = 0 a fit that runs until its loss stops is what was asked for
         wider = ", or pass X as float64" if dtype == np.float32 else ""
         advice = _ADVICE[self.status].format(n=self.n_iter, kkt=self.kkt, tol=tol, dtype=dtype, wider=wider)
-        warn_user(f"{name} {advice}", ConvergenceWarning)
+        warn_user(f"{name} {advice}{remedy}", ConvergenceWarning)
 
 
 @dataclass

@@ -1,0 +1,50 @@
+"""Models whose rows have no weights: what their ``fit`` takes, and how it refuses weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from .base import Factorization
+
+__all__ = ["UnweightedFactorization"]
+
+
+def _refusing_weights(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method say why it takes no weights, which its signature, that scikit-learn reads, does not show."""
+
+    @wraps(method)
+    def checked(self: Any, X: Any, y: Any = None, **options: Any) -> Any:
+        for name in ("sample_weight", "weights"):
+            if options.pop(name, None) is not None:
+                raise TypeError(
+                    f"{type(self).__name__}.{method.__name__} takes no {name}: {self._why_unweighted}; leave it out"
+                )
+        return method(self, X, y, **options)
+
+    return checked
+
+
+class UnweightedFactorization(Factorization):
+    """Base class of models in which rows have no weights: their rows are no independent samples."""
+
+    _takes_weights = False
+    _why_unweighted = "its rows are no independent samples"
+
+    @_refusing_weights
+    def fit(  # type: ignore[override]
+        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None
+    ) -> Factorization:
+        """Fit the model to X; as `Factorization.fit`, without weights."""
+        self._fit(X, None, None, W_init, H_init)
+        return self
+
+    @_refusing_weights
+    def fit_transform(  # type: ignore[override]
+        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        """Fit the model and return W."""
+        return self._fit(X, None, None, W_init, H_init, want_W=True)
