@@ -675,6 +675,9 @@ def test_views(capsys, matrix, tmp_path):
     np.savez(tmp_path / "views.npz", left=X, right=X[None])
     code, _, err = run(capsys, *words, "--model", "jointnmf")
     assert code == 3 and "right: expected a 2-D array" in err and one_line(err)
+    np.save(tmp_path / "T.npy", X[None])
+    code, _, err = run(capsys, "fit", tmp_path / "T.npy", "--model", "jointnmf", "--out", tmp_path / "m")
+    assert code == 3 and "jointnmf needs matrices of the same rows in one .npz file" in err and one_line(err)
 
 
 @pytest.mark.parametrize(("text", "shape"), [("3", (3, 3)), ("3,2", (3, 2))])

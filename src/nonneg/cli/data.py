@@ -34,6 +34,11 @@ def read_data(data: str, missing: str, takes: str) -> Any:
         raise CommandError(EXIT_DATA, "data", text)
     try:
         X = open_path(path, "DATA", several=takes == "views")
+        if takes == "views" and getattr(X, "ndim", 2) != 2:
+            raise ValueError(
+                f"an array of {X.ndim} ways; jointnmf needs matrices of the same rows in one .npz file, as "
+                "numpy.savez(path, words=A, pixels=B) writes it"
+            )
         for name, part in X.items() if isinstance(X, dict) else [("DATA", X)]:
             as_source(tensor_matrix(part) if takes == "ways" else part, missing=missing, name=name)
         return X
