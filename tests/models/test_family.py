@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -321,3 +322,21 @@ def test_dead_components_are_named_once(name):
     assert len(said) == bool(dead)
     if dead:
         assert said[0].startswith(f"{name}: components {dead} are dead")
+
+
+@pytest.mark.parametrize("name", ["NMF", *FAMILY])
+def test_the_table_of_abilities_is_true(name):
+    model = nonneg.NMF(3, random_state=0) if name == "NMF" else fresh(name)
+    model.fit(data_for(model))
+    tags = model.__sklearn_tags__().input_tags
+    abilities = [
+        model._any_sign,
+        tags.sparse,
+        model._takes_weights and hasattr(model, "missing"),
+        has_fit_parameter(model, "sample_weight"),
+        hasattr(model, "inverse_transform"),
+        hasattr(model, "labels_"),
+    ]
+    row = " | ".join([f"| `{name}`", *("yes" if able else "–" for able in abilities)]) + " |"
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    assert row in page.splitlines(), row
