@@ -92,3 +92,13 @@ def test_a_row_without_ratings_alone_is_as_in_company():
     np.testing.assert_allclose(model.predict_cells(empty, [0], [3]), model.predict_cells(both, [0], [3]))
     with pytest.raises(ValueError, match="no observed cell"):
         model.score(empty)
+
+
+def test_a_missing_cell_in_a_row_without_weight():
+    X = np.array([[np.nan, 0.51, 0.75], [0.95, 0.04, 0.15], [0.82, 0.94, 0.25]])
+    model = NMF(1, missing="ignore", random_state=0).fit(X, sample_weight=[0.0, 1.0, 0.5])
+    other = NMF(1, missing="ignore", random_state=0).fit(
+        np.where(np.isnan(X), 9e9, X)[1:], sample_weight=[1.0, 0.5]
+    )
+    assert np.isfinite(model.transform(X)).all()
+    assert model.components_ == pytest.approx(other.components_, rel=1e-4)

@@ -275,7 +275,9 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
                 takes_missing=takes,
                 for_missing=self._for_missing,
             )
-        if source.nan_is_missing and source.weights is None and summary.total_weight == _cells(source):
+        whole = summary.total_weight == _cells(source)
+        hidden = source.row_weights is not None and not source.row_weights.all()  # rows that no sum sees
+        if source.nan_is_missing and source.weights is None and whole and not hidden:
             source.nan_is_missing = False  # nothing is missing: no masks
         if summary.total_weight <= 0 and whom not in NEED_NO_CELL:
             raise ValueError("X has no observed cell: every cell is missing or has weight 0")
