@@ -5,12 +5,33 @@ Cells of weight 0 count as 0 here; row weights multiply the rows of the left fac
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .source import Source
+from .source import BLOCK_BYTES, Source
 from .threads import Workers
 
-__all__ = ["Products"]
+__all__ = ["Products", "half_squares"]
+
+
+def half_squares(source: Source, predicted: Callable[[slice], np.ndarray]) -> float:
+    """½ Σ s_i w_ij (x_ij − x̂_ij)² in float64, from the residual itself.
+
+    Parameters
+    ----------
+    source : Source
+    predicted : callable
+        From some rows to their X̂, in the units of ``source``.
+    """
+    total, (n, m) = 0.0, source.shape
+    step = max(1, BLOCK_BYTES // (8 * m))  # also where X is sparse: few rows are dense at a time
+    for start in range(0, n, step):
+        dense = source.block(start, min(start + step, n)).dense()
+        gap = (dense.X - predicted(dense.rows)).astype(np.float64) ** 2
+        rows = (gap if dense.weights is None else gap * dense.weights).sum(axis=1)
+        total += float(rows.sum() if dense.row_weights is None else rows @ dense.row_weights)
+    return 0.5 * total
 
 
 class Products:

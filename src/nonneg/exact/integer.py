@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval
 
 from ..data import Source, Summary
 from ..data.block import Block
-from ..data.source import BLOCK_BYTES
+from ..data.products import half_squares
 from ..data.threads import Workers, workers
 from ..exceptions import warn_user
 from ..init import initial_components
@@ -226,15 +226,8 @@ class Sums:
         if self.squares < EXACT:
             A, B = self.normal(W)
             return max(0.5 * float(self.squares - 2 * np.vdot(B, H.T) + np.vdot(A, _gram(H))), 0.0)
-        right, total = H.astype(np.float64), 0.0
-        step = max(
-            1, BLOCK_BYTES // (8 * self.source.shape[1])
-        )  # also where X is sparse: few rows are dense at a time
-        for start in range(0, self.source.shape[0], step):
-            block = self.source.block(start, min(start + step, self.source.shape[0])).dense()
-            rows = ((block.X - W[block.rows] @ right) ** 2).sum(axis=1, dtype=np.float64)
-            total += float(rows.sum() if block.row_weights is None else rows @ block.row_weights)
-        return 0.5 * total
+        right = H.astype(np.float64)
+        return half_squares(self.source, lambda rows: W[rows] @ right)
 
 
 def _warn_of_fractions(source: Source) -> None:

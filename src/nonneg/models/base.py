@@ -19,7 +19,7 @@ from ..data import Source, Summary, as_source
 from ..data.as_source import check_cells
 from ..data.names import check_names
 from ..data.paths import open_path
-from ..data.source import BLOCK_BYTES
+from ..data.products import half_squares
 from .inputs import check_count
 from .reading import ReadingMixin
 from .suggest import suggestion
@@ -224,14 +224,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
 
     def _half_squares(self, source: Source, W: np.ndarray) -> float:
         """½ Σ s_i w_ij (x_ij − x̂_ij)² in the units of ``source``, in which it cannot overflow."""
-        total, (n, m) = 0.0, source.shape
-        step = max(1, BLOCK_BYTES // (8 * m))  # also where X is sparse: few rows are dense at a time
-        for start in range(0, n, step):
-            dense = source.block(start, min(start + step, n)).dense()
-            gap = (dense.X - source.scale * self._inverse(W[dense.rows])).astype(np.float64) ** 2
-            rows = (gap if dense.weights is None else gap * dense.weights).sum(axis=1)
-            total += float(rows.sum() if dense.row_weights is None else rows @ dense.row_weights)
-        return 0.5 * total
+        return half_squares(source, lambda rows: source.scale * self._inverse(W[rows]))
 
     # -- what is done for it --------------------------------------------------------------------------------
 

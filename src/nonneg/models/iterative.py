@@ -7,7 +7,7 @@ a loop of its own (`nonneg.solvers.loop`), on the same iterations.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,42 @@ from .certificate import warn_of_dead
 from .inputs import checkpoint_of, draw_seed, start_value, warn_of_one_start
 from .units import exponent_of, loss_times, power_of
 
-__all__ = ["IterativeFactorization"]
+__all__ = ["IterativeFactorization", "best_of"]
+
+Found = TypeVar("Found", bound=Outcome)
+
+
+def best_of(
+    starts: int,
+    random_state: Any,
+    max_time: float | None,
+    fit: Callable[[int, int, float | None], Found],
+) -> tuple[Found, list[float]]:
+    """The outcome with the lowest loss of several starts, and the losses of those made.
+
+    A callback that stops one, or ``max_time``, which is of all of them, ends the others too.
+
+    Parameters
+    ----------
+    starts : int
+    random_state
+        Gives every start a seed.
+    max_time : float or None
+        Seconds.
+    fit : callable
+        From the number of the start, its seed and the seconds left to its outcome.
+    """
+    best, losses, left = None, [], max_time
+    for attempt in range(starts):
+        outcome = fit(attempt, draw_seed(random_state), left)
+        losses.append(outcome.loss)
+        if best is None or outcome.loss < best.loss:
+            best = outcome
+        left = outcome.time_left(left)
+        if outcome.status == "stopped" or (left is not None and left <= 0):
+            break
+    assert best is not None
+    return best, losses
 
 
 class IterativeFactorization(CallbackSupportMixin, Factorization):
@@ -109,12 +144,11 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
             starts = 1
         callback = iteration_callback(self, int(self.max_iter) * starts, fitted or (lambda arrays: {}))
         tell = with_log(callback, self.verbose, type(self).__name__)
-        best, losses, left = None, [], self.max_time
-        for attempt in range(starts):
-            seed = draw_seed(self.random_state)
+
+        def fit(attempt: int, seed: int, left: float | None) -> Outcome:
             rng = np.random.default_rng(seed + attempt)
-            outcome = descend(
-                lambda rng=rng, first=attempt == 0: start(rng, first),  # type: ignore[misc]
+            return descend(
+                lambda: start(rng, attempt == 0),
                 step,
                 max_iter=int(self.max_iter),
                 tol=float(self.tol),
@@ -125,15 +159,8 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
                     self, self._checkpoint_version, attempt, seed, source, *given, data=data
                 ),
             )
-            losses.append(outcome.loss)
-            if best is None or outcome.loss < best.loss:
-                best = outcome
-            if outcome.status == "stopped":
-                break
-            left = outcome.time_left(left)
-            if left is not None and left <= 0:
-                break
-        assert best is not None
+
+        best, losses = best_of(starts, self.random_state, self.max_time, fit)
         if callback is not None:
             callback.finish()
         self._report(best, losses, -power_of(source) * degree)

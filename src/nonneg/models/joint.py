@@ -17,7 +17,7 @@ from ..data.views import Views, are_views, as_views, index_of
 from ..solvers.iterate import Arrays
 from ..solvers.joint import Joint
 from ..solvers.loop import ROW_TOLERANCE
-from ..solvers.momentum import accelerated, at_rest
+from ..solvers.momentum import at_rest, checked
 from ..solvers.step import Record
 from .callbacks import with_callbacks
 from .iterative import IterativeFactorization
@@ -253,16 +253,11 @@ class JointNMF(IterativeFactorization):
                 W, Hs, loss, residual = joint.move(at["W"], [at[name] for name in names])
                 return {"W": W, **dict(zip(names, Hs, strict=True))}, loss, residual.relative
 
+            def factors_of(at: Arrays) -> tuple[Any, ...]:
+                return at["W"], [at[name] for name in names]
+
             def step(state: Arrays) -> Record:
-                joint.exact, before = bool(state["scalars"][3]), state["scalars"][2]
-                record = accelerated(state, move, names)
-                W, Hs = state["W"], [state[name] for name in names]
-                if joint.cancels(record.loss, before - record.loss):
-                    record.loss = joint.loss(W, Hs)
-                    state["scalars"] = np.array([*state["scalars"][:2], record.loss, 1.0])
-                if record.kkt <= self.tol:
-                    record.kkt = joint.residual(W, Hs).relative
-                return record
+                return checked(state, joint, move, names, factors_of, float(self.tol))
 
             best = self._search(views, start, step, given=(given[0], *(given[1] or ())))
             Hs = [best.arrays[name] for name in names]
@@ -359,7 +354,7 @@ class JointNMF(IterativeFactorization):
         Hs, shift = self._near_one(views)
         W = times(self._rows(views), -shift)
         with workers(len(views.bounds())) as pool:
-            loss = Joint(views, self._alphas(views), pool).loss(W, Hs)
+            loss = Joint(views, self._alphas(views), pool).exact_loss(W, Hs)
         return -loss_times(loss / summary.total_weight, -2 * power_of(views))
 
 

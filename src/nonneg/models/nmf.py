@@ -15,12 +15,12 @@ from ..solvers.problem import Problem
 from ..solvers.pull import build_penalties
 from ..solvers.rows import solve_rows
 from ..solvers.select import choose
+from ..solvers.solution import Solution
 from ..solvers.start import Start, starting_point
 from .callbacks import CallbackSupportMixin, iteration_callback, with_callbacks, with_log
 from .certificate import warn_of_useless
 from .inputs import (
     checkpoint_of,
-    draw_seed,
     fitted_so_far,
     frozen_mask,
     pull_state,
@@ -29,6 +29,7 @@ from .inputs import (
     start_value,
     warn_of_one_start,
 )
+from .iterative import best_of
 from .matrix import MatrixFactorization
 from .online import statistics_of
 from .parameters import MATRIX_PARAMETERS
@@ -193,36 +194,27 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         )
         solver = choose(self.solver, loss, source, penalties)
         W0, H0 = self._given(W_init, H_init, source)
-        best, losses, left = None, [], self.max_time
         power = 0 if self._pins_H() else -power_of(source)
         starts = int(self.n_init) if H0 is None else 1
         callback = iteration_callback(self, int(self.max_iter) * starts, fitted_so_far(power))
         tell = with_log(callback, self.verbose, type(self).__name__)
-        for attempt in range(starts):
-            seed = draw_seed(self.random_state)
-            rng = np.random.default_rng(seed + attempt)
+
+        def fit(attempt: int, seed: int, left: float | None) -> Solution:
             problem.row_pull = None
 
-            def start(rng: np.random.Generator = rng, first: bool = attempt == 0) -> Start:
+            def start() -> Start:
                 if H0 is None:
-                    return starting_point(problem, solver, summary, self.init, rng, first=first)
+                    rng = np.random.default_rng(seed + attempt)
+                    return starting_point(problem, solver, summary, self.init, rng, first=attempt == 0)
                 return Start(H0.copy(), None if W0 is None else W0.copy())
 
-            checkpoint = checkpoint_of(self, CHECKPOINT_VERSION, attempt, seed, source, W0, H0)
-            solution = solve(
+            return solve(
                 problem, solver, start,
-                max_iter=int(self.max_iter), tol=float(self.tol), max_time=left, checkpoint=checkpoint,
-                callback=tell,
+                max_iter=int(self.max_iter), tol=float(self.tol), max_time=left, callback=tell,
+                checkpoint=checkpoint_of(self, CHECKPOINT_VERSION, attempt, seed, source, W0, H0),
             )  # fmt: skip
-            losses.append(solution.loss)
-            if best is None or solution.loss < best.loss:
-                best = solution
-            if solution.status == "stopped":
-                break
-            left = solution.time_left(left)
-            if left is not None and left <= 0:
-                break
-        assert best is not None
+
+        best, losses = best_of(starts, self.random_state, self.max_time, fit)
         if callback is not None:
             callback.finish()
         if unobserved.columns.any() and not penalties:

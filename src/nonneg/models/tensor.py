@@ -13,7 +13,7 @@ from ..losses import as_loss
 from ..solvers.iterate import Arrays
 from ..solvers.least_squares import MAX_SWEEPS
 from ..solvers.loop import ROW_TOLERANCE
-from ..solvers.momentum import accelerated, at_rest
+from ..solvers.momentum import at_rest, checked
 from ..solvers.problem import Problem
 from ..solvers.rows import START_SWEEPS, START_TOLERANCE, solve_rows
 from ..solvers.step import Record
@@ -158,16 +158,11 @@ class NTF(TensorFactorization):
                 factors, loss, residual = cp.move([at[name] for name in names])
                 return dict(zip(names, cp.balanced(factors), strict=True)), loss, residual.relative
 
+            def factors_of(at: Arrays) -> tuple[Any, ...]:
+                return ([at[name] for name in names],)
+
             def step(state: Arrays) -> Record:
-                cp.exact, before = bool(state["scalars"][3]), state["scalars"][2]
-                record = accelerated(state, move, names[1:])
-                factors = [state[name] for name in names]
-                if cp.cancels(record.loss, before - record.loss):
-                    record.loss = cp.exact_loss(factors)
-                    state["scalars"] = np.array([*state["scalars"][:2], record.loss, 1.0])
-                if record.kkt <= self.tol:
-                    record.kkt = cp.residual(factors).relative
-                return record
+                return checked(state, cp, move, names[1:], factors_of, float(self.tol))
 
             best = self._search(source, start, step, degree=beta, given=tuple(given))
             factors = [best.arrays[name] for name in names]

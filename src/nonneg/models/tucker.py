@@ -14,7 +14,7 @@ from ..losses import as_loss
 from ..solvers.iterate import Arrays
 from ..solvers.least_squares import MAX_SWEEPS
 from ..solvers.loop import ROW_TOLERANCE
-from ..solvers.momentum import accelerated, at_rest
+from ..solvers.momentum import at_rest, checked
 from ..solvers.problem import Problem
 from ..solvers.rows import START_SWEEPS, START_TOLERANCE, solve_rows
 from ..solvers.step import Record
@@ -165,16 +165,11 @@ class NonnegativeTucker(TensorFactorization):
                 core, factors = tucker.balanced(core, factors)
                 return {"core": core, **dict(zip(names, factors, strict=True))}, loss, residual.relative
 
+            def factors_of(at: Arrays) -> tuple[Any, ...]:
+                return at["core"], [at[name] for name in names]
+
             def step(state: Arrays) -> Record:
-                tucker.exact, before = bool(state["scalars"][3]), state["scalars"][2]
-                record = accelerated(state, move, ["core", *names[1:]])
-                core, factors = state["core"], [state[name] for name in names]
-                if tucker.cancels(record.loss, before - record.loss):
-                    record.loss = tucker.exact_loss(core, factors)
-                    state["scalars"] = np.array([*state["scalars"][:2], record.loss, 1.0])
-                if record.kkt <= self.tol:
-                    record.kkt = tucker.residual(core, factors).relative
-                return record
+                return checked(state, tucker, move, ["core", *names[1:]], factors_of, float(self.tol))
 
             best = self._search(source, start, step)
             core, factors = best.arrays["core"], [best.arrays[name] for name in names]

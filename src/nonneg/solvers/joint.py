@@ -102,7 +102,7 @@ class Joint:
         d = self._units(W, moved)
         for v, (A, B) in terms.items():
             residual |= self._residual_of_columns(v, moved[v], A, B, d)
-        return W, moved, self.loss(W, moved) if self.exact else loss, residual
+        return W, moved, self.exact_loss(W, moved) if self.exact else loss, residual
 
     def _column_terms(self, v: int, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Wᵀ S W and X_vᵀ S W over the rows of a view."""
@@ -149,7 +149,7 @@ class Joint:
         """Whether losses must be summed from the residual from here on."""
         return not self.exact and cancels(loss, fall, self.total, np.dtype(self.views.float_dtype))
 
-    def loss(self, W: np.ndarray, Hs: list[np.ndarray]) -> float:
+    def exact_loss(self, W: np.ndarray, Hs: list[np.ndarray]) -> float:
         """The loss from the residuals themselves."""
         total = 0.0
         for v, view, rows in self.there:

@@ -8,6 +8,7 @@ accepted losses never rise.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .hals import CEILING_GROWTH, DECAY, GROWTH
 from .iterate import Arrays
 from .step import Record, relative_change
 
-__all__ = ["accelerated", "at_rest"]
+__all__ = ["accelerated", "at_rest", "checked"]
 
 MOMENTUM = 0.7
 Factors = dict[str, np.ndarray]
@@ -66,3 +67,36 @@ def accelerated(
     state["scalars"] = np.array([min(ceiling, GROWTH * momentum), ceiling, loss, own])
     state.update(found)
     return Record(float(loss), float(kkt), relative_change(np.sqrt(moved), np.sqrt(size)))
+
+
+def checked(
+    state: Arrays,
+    system: Any,
+    move: Callable[[Factors], tuple[Factors, float, float]],
+    pushed: Sequence[str],
+    factors_of: Callable[[Arrays], tuple[Any, ...]],
+    tol: float,
+) -> Record:
+    """A pass of `accelerated` whose loss and residual can be relied on.
+
+    From the pass on in which the Gram form of the loss cancels it is summed from the residual itself (the last of the
+    ``scalars`` says so), and a residual that seems to be at ``tol`` is found anew, at the accepted factors.
+
+    Parameters
+    ----------
+    state, move, pushed
+        As for `accelerated`.
+    system : object
+        With ``exact``, ``cancels(loss, fall)``, ``exact_loss(*factors)`` and ``residual(*factors)``.
+    factors_of : callable
+        From the state to what these two take.
+    """
+    system.exact, before = bool(state["scalars"][3]), state["scalars"][2]
+    record = accelerated(state, move, pushed)
+    factors = factors_of(state)
+    if system.cancels(record.loss, before - record.loss):
+        record.loss = system.exact_loss(*factors)
+        state["scalars"] = np.array([*state["scalars"][:2], record.loss, 1.0])
+    if record.kkt <= tol:
+        record.kkt = system.residual(*factors).relative
+    return record
