@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,6 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # OpenBLAS reads a little beyond small matrices: what lies there can raise the flag, the result is right. Tests
     # that mean NaN ask for finite results.
     config.addinivalue_line("filterwarnings", "ignore:invalid value encountered in matmul:RuntimeWarning")
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """A model without ``random_state`` draws from NumPy's global generator: the same numbers in every run, any order."""
+    np.random.seed(0)
 
 
 @pytest.fixture

@@ -251,7 +251,7 @@ def test_a_large_sparse_graph_stays_sparse():
     )
     A = sp.csr_array(sp.coo_array((np.ones(80000), (np.r_[i, j], np.r_[j, i])), shape=(n, n)))
     links = {"must_link": [(0, 4), (1, 5)], "cannot_link": [(0, 1)]}
-    SymmetricNMF(4, max_iter=2, tol=1, **links).fit(A[:50, :50])  # compiled before memory is counted
+    SymmetricNMF(4, random_state=0, max_iter=2, tol=1, **links).fit(A)  # compiled before memory is counted
     for options in ({}, {"weighting": "degree"}, {"weighting": "pmi"}, links):
         model = SymmetricNMF(4, random_state=0, max_iter=30, tol=1e-3, **options)
         tracemalloc.start()
