@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
-    """A model without ``random_state`` draws from NumPy's global generator: the same numbers in every run, any order."""
+    """A model without ``random_state`` draws from NumPy's global generator: the same numbers in any order of tests."""
     np.random.seed(0)
 
 
