@@ -130,6 +130,34 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path, stop, schedule):
     assert found[1] == expected[1]
 
 
+class Counted(Line):
+    """Adds to a buffer between epochs what the weights then are."""
+
+    def __init__(self, **more) -> None:
+        super().__init__(**more)
+        self.register_buffer("total", torch.zeros(4, 4))
+
+    def after_epoch(self, epoch, batches):
+        assert batches.n == 50
+        self.total += (epoch + 1) * self.weight.detach()
+
+
+@pytest.mark.parametrize("stop", [3, 7, 8])
+def test_what_is_set_between_epochs_is_resumed_bit_for_bit(tmp_path, stop):
+    whole, torn = Counted(), Counted()
+    list(train(whole, batches(), how()))
+    assert whole.total.abs().sum() > 0
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    broken = Counted(act=interrupt, at=stop)
+    with pytest.raises(KeyboardInterrupt):
+        list(train(broken, batches(), how(), keeper(tmp_path)))
+    list(train(torn, batches(), how(), keeper(tmp_path)))
+    assert torch.equal(torn.total, whole.total) and torch.equal(torn.weight, whole.weight)
+
+
 def test_an_interrupt_after_the_weights_moved_is_no_second_step(tmp_path, monkeypatch):
     expected = weights_and_losses(whole := Line(), list(train(whole, batches(), how())))
     real, calls = torch.stack, []

@@ -67,7 +67,7 @@ class SparseSource(Source):
         if self.weights is None or self.weights.ndim == 2:
             return super()._read_weights(rows)
         if not isinstance(rows, slice):
-            raise TypeError("weights beside stored cells are read by consecutive rows")
+            return sp.csr_array((self.weights, self.X.indices, self.X.indptr), shape=self.shape)[rows].data
         return self.weights[self.X.indptr[rows.start] : self.X.indptr[rows.stop]]
 
     @cached_property

@@ -117,7 +117,7 @@ class Source(ABC):
         return self._as_float(self._read(slice(start, stop)))
 
     def take(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the rows with these indices as a dense float array: batches for deep models."""
+        """Return the rows with these indices as a dense float array, missing cells as they are."""
         found = self._as_float(self._read(np.asarray(rows)))
         return found.toarray() if sp.issparse(found) else found
 
@@ -138,8 +138,14 @@ class Source(ABC):
 
     def block(self, start: int, stop: int) -> Block:
         """Rows ``start:stop`` with their weights."""
-        rows = slice(start, stop)
-        X = self.read(start, stop)
+        return self._block(slice(start, stop), start, stop)
+
+    def some(self, rows: np.ndarray) -> Block:
+        """Any rows, by their numbers, with their weights: batches; ``start`` and ``stop`` only count them."""
+        return self._block(rows, 0, len(rows))
+
+    def _block(self, rows: slice | np.ndarray, start: int, stop: int) -> Block:
+        X = self._as_float(self._read(rows))
         if self.floor:
             X = _floored(X, self.floor)
         weights = self._read_weights(rows)

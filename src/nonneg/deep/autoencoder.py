@@ -32,7 +32,7 @@ class AutoencoderNetwork(nn.Module):
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return the reconstruction error of a batch."""
         y = self.network(self.noise(batch.x, batch.rows, batch.epoch))[-1]
-        loss = symmetric(batch.x, y, self.reduction, batch.weight)
+        loss = symmetric(batch.x, y, self.reduction, batch.weight, batch.cells)
         return {"symmetric": loss, "objective": loss}
 
     def record(self, sums: dict[str, float], n: float) -> EpochRecord:
@@ -69,7 +69,7 @@ class Autoencoder(DeepFactorization):
     optimizer : {"adam", "sgd"}, default="adam"
     precision : {"float32", "auto", "bfloat16", "float64"}, default="float32"
         Of the training; see `TrainSettings`.
-    device, random_state, checkpoint, verbose
+    missing, device, random_state, checkpoint, verbose
         As for `DDNMF`.
 
     Attributes
@@ -115,6 +115,7 @@ class Autoencoder(DeepFactorization):
         schedule: str = "constant",
         optimizer: str = "adam",
         precision: str = "float32",
+        missing: str = "error",
         device: str = "auto",
         random_state: Any = None,
         checkpoint: Any = None,
@@ -134,6 +135,7 @@ class Autoencoder(DeepFactorization):
         self.schedule = schedule
         self.optimizer = optimizer
         self.precision = precision
+        self.missing = missing
         self.device = device
         self.random_state = random_state
         self.checkpoint = checkpoint

@@ -21,6 +21,7 @@ class Batch(NamedTuple):
     rows: Tensor  #: (batch,) int64, their numbers in the whole data set
     epoch: int  #: from 0
     weight: Tensor | None = None  #: (batch,), weights of the samples; None: all 1
+    cells: Tensor | None = None  #: (batch, m), weights of the cells; where one is 0, x is 0 too; None: all 1
 
 
 class Batches:
@@ -79,10 +80,19 @@ class Batches:
 
     def take(self, rows: np.ndarray, epoch: int = 0) -> Batch:
         """Return the samples with these numbers."""
-        found = self.source.take(rows)
+        block = self.source.some(rows).dense()
+        found = block.X
         if self.scale != 1.0:
             # before any cast: float64 data may be out of float32's range
             found /= found.dtype.type(self.scale)
-        x = torch.from_numpy(found).to(self.device, self.dtype)
         numbers = torch.from_numpy(rows).to(self.device)
-        return Batch(x, numbers, epoch, None if self.weights is None else self.weights[numbers])
+        return Batch(
+            self._tensor(found),
+            numbers,
+            epoch,
+            None if self.weights is None else self.weights[numbers],
+            None if block.weights is None else self._tensor(block.weights),
+        )
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self.device, self.dtype)

@@ -71,6 +71,9 @@ class DDNMF(DeepFactorization):
         What follows the last layer of both networks.
     max_epochs, batch_size, learning_rate, schedule, optimizer, precision : optional
         Of the training; see `TrainSettings`.
+    missing : {"error", "ignore", "unstored"}, default="error"
+        "ignore": NaN cells are missing; "unstored": cells that a sparse X does not store. Networks see 0 there, and no
+        distance to the data counts them. Training with masking noise makes codes of rows that lack cells better.
     device : str, default="auto"
         "cpu", "cuda", …; "auto": CUDA where there is one.
     random_state : int, RandomState, Generator or None, default=None
@@ -113,7 +116,7 @@ class DDNMF(DeepFactorization):
     Raises
     ------
     ValueError, TypeError
-        A parameter out of its range; negative or non-finite X; weights of cells (not supported).
+        A parameter out of its range; negative or non-finite X.
     FloatingPointError
         Training diverged.
     CheckpointError
@@ -165,6 +168,7 @@ class DDNMF(DeepFactorization):
         schedule: str | None = None,
         optimizer: str | None = None,
         precision: str | None = None,
+        missing: str = "error",
         device: str = "auto",
         random_state: Any = None,
         checkpoint: Any = None,
@@ -194,6 +198,7 @@ class DDNMF(DeepFactorization):
         self.schedule = schedule
         self.optimizer = optimizer
         self.precision = precision
+        self.missing = missing
         self.device = device
         self.random_state = random_state
         self.checkpoint = checkpoint

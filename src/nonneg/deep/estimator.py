@@ -48,8 +48,6 @@ class DeepFactorization(Factorization):
     encodes and decodes batches (`_encode`, `_decode`).
     """
 
-    _takes_weights = False
-
     # -- what a subclass gives --------------------------------------------------------------------------------
 
     @abstractmethod
@@ -83,6 +81,7 @@ class DeepFactorization(Factorization):
         self._resolve()
         check_verbose(self.verbose)  # type: ignore[attr-defined]
         check_state(self.random_state)  # type: ignore[attr-defined]
+        check_choice("missing", getattr(self, "missing", "error"), ("error", "ignore", "unstored"))
         folder = self.checkpoint  # type: ignore[attr-defined]
         if folder is not None and not isinstance(folder, str | os.PathLike):
             raise TypeError(f"checkpoint={folder!r} must be None or the path of a folder")
@@ -174,15 +173,13 @@ class DeepFactorization(Factorization):
         variance = np.average((wide - mean) ** 2, axis=0, weights=source.row_weights)
         self.code_mean_ = mean.astype(codes.dtype)
         self.code_scale_ = np.sqrt(variance).astype(codes.dtype)
-        total = 0.0
-        for block in source.blocks():
-            gap = block.dense().X - self._inverse(codes[block.rows])
-            squares = np.square(gap, dtype=np.float64).sum(axis=1)
-            total += float(squares.sum() if block.row_weights is None else squares @ block.row_weights)
-        self.reconstruction_err_ = float(np.sqrt(total))
-        norms = np.linalg.norm(self.parts(), axis=1)
-        self.n_dead_units_ = int(np.count_nonzero(norms <= 1e-3 * norms.max()))
+        self.reconstruction_err_ = float(np.sqrt(2 * self._training_loss(source, codes)))
+        self.n_dead_units_ = len(self.parts_summary()["dead"])
         return codes
+
+    def _training_loss(self, source: Source, codes: np.ndarray) -> float:
+        """½ Σ s_i w_ij (x_ij − x̂_ij)² in the units of X; models with another loss override it and `_score_source`."""
+        return self._half_squares(source, codes)
 
     # -- codes ------------------------------------------------------------------------------------------------
 
@@ -236,7 +233,7 @@ class DeepFactorization(Factorization):
     def _set_state(self, state: dict[str, Any]) -> None:
         state = dict(state)
         values = state["profile_"]
-        values["hidden"] = tuple(values["hidden"])
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         model = self._build(int(state["n_features_in_"]), values, seed=0)
         model.to(torch.float64 if values["precision"] == "float64" else torch.float32)
         for name, network in self._networks().items():
@@ -274,8 +271,9 @@ def padded(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def check_training(values: dict[str, Any]) -> dict[str, Any]:
-    """Check the parameters of training and noise that all deep estimators have."""
-    values["hidden"] = check_hidden(values["hidden"])
+    """Check the parameters of training, and those of layers and noise where a model has them."""
+    if "hidden" in values:
+        values["hidden"] = check_hidden(values["hidden"])
     for name in ("max_epochs", "batch_size"):
         values[name] = check_integer(name, values[name])
     values["learning_rate"] = check_number("learning_rate", values["learning_rate"], positive=True)
@@ -285,8 +283,10 @@ def check_training(values: dict[str, Any]) -> dict[str, Any]:
         ("precision", Precision),
         ("noise", NoiseKind),
     ):
-        check_choice(name, values[name], get_args(kind))
-    values["noise_level"] = check_level(values["noise"], values["noise_level"])
+        if name in values or name != "noise":
+            check_choice(name, values[name], get_args(kind))
+    if "noise" in values:
+        values["noise_level"] = check_level(values["noise"], values["noise_level"])
     return values
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "squared_distance",
     "squared_norm",
     "symmetric",
+    "weights_of",
 ]
 
 Reduction = Literal["sum", "mean"]
@@ -65,17 +66,35 @@ class _SquaredDistance(torch.autograd.Function):
         return grad_a, grad_b, None
 
 
+def weights_of(weight: Tensor | None, cells: Tensor | None) -> Tensor | None:
+    """s_i c_ij, to be multiplied with cells of a batch: weights of the samples (batch,) and of the cells (batch, m)."""
+    if weight is None:
+        return cells
+    return weight[:, None] if cells is None else weight[:, None] * cells
+
+
 def squared_distance(
-    a: Tensor, b: Tensor, reduction: Reduction = "sum", weight: Tensor | None = None
+    a: Tensor,
+    b: Tensor,
+    reduction: Reduction = "sum",
+    weight: Tensor | None = None,
+    cells: Tensor | None = None,
 ) -> Tensor:
-    """Σ_i w_i ‖a_i − b_i‖² over the rows; with ``reduction="mean"`` divided by the number of columns."""
-    total = _SquaredDistance.apply(a, b, None if weight is None else weight.sqrt()[:, None])
+    """Σ_ij s_i c_ij (a_ij − b_ij)²; with ``reduction="mean"`` divided by the number of columns."""
+    counted = weights_of(weight, cells)
+    total = _SquaredDistance.apply(a, b, None if counted is None else counted.sqrt())
     return total if reduction == "sum" else total / a.shape[-1]
 
 
-def symmetric(x: Tensor, y: Tensor, reduction: Reduction = "sum", weight: Tensor | None = None) -> Tensor:
-    """L_sym = Σ_i ‖x_i − y_i‖², the supervisor's reconstruction error (eq. 4)."""
-    return squared_distance(x, y, reduction, weight)
+def symmetric(
+    x: Tensor,
+    y: Tensor,
+    reduction: Reduction = "sum",
+    weight: Tensor | None = None,
+    cells: Tensor | None = None,
+) -> Tensor:
+    """L_sym = Σ_i ‖x_i − y_i‖², the supervisor's reconstruction error (eq. 4), of the observed cells."""
+    return squared_distance(x, y, reduction, weight, cells)
 
 
 def apposition(

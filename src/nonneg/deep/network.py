@@ -71,7 +71,7 @@ class DDNMFNetwork(nn.Module):
         settings, x, weight = self.losses, batch.x, batch.weight
         taps = self.supervisor(x)
         student = self.student(self.noise(x, batch.rows, batch.epoch))
-        sym = symmetric(x, taps[-1], settings.reduction, weight)
+        sym = symmetric(x, taps[-1], settings.reduction, weight, batch.cells)
         ap = apposition(taps, student.taps, settings.reduction, settings.stop_gradient, weight)
         nc = non_negative_constraint(
             student.z, student.z_hat, settings.reduction, settings.relative_constraint, weight
@@ -89,7 +89,7 @@ class DDNMFNetwork(nn.Module):
             with torch.no_grad():
                 terms["residual"] = squared_distance(student.z, student.z_hat, weight=weight)
         if settings.reconstruction_weight:
-            terms["reconstruction"] = squared_distance(x, student.y, settings.reduction, weight)
+            terms["reconstruction"] = squared_distance(x, student.y, settings.reduction, weight, batch.cells)
             terms["objective"] = total + settings.reconstruction_weight * terms["reconstruction"]
         return terms
 

@@ -1,9 +1,10 @@
 """The training loop of every deep model: batches, optimizer, epoch records, checkpoints, interruption.
 
 A model to be trained is a `torch.nn.Module` with two more methods (`Trainable`): ``loss_terms`` gives the tensors of a
-batch, ``record`` turns their sums over an epoch into numbers. The loop knows nothing else of it. Everything random is a
-function of the seed, the epoch and the number of a sample, so a training that was interrupted and resumed is, bit for
-bit, the one that never stopped (same machine, same number of threads).
+batch, ``record`` turns their sums over an epoch into numbers. A third is optional: ``after_epoch`` changes parameters
+and buffers by other means than gradients. The loop knows nothing else of it. Everything random is a function of the
+seed, the epoch and the number of a sample, so a training that was interrupted and resumed is, bit for bit, the one that
+never stopped (same machine, same number of threads).
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ CHECKPOINT_SHARE = 0.05
 
 
 class Trainable(Protocol):
-    """What a module must offer beside `torch.nn.Module`'s own methods."""
+    """What a module must offer beside `torch.nn.Module`'s own methods.
+
+    With a method ``after_epoch(epoch, batches)`` it may set parameters and buffers after the steps of an epoch (from 0)
+    and before its record. They are part of the checkpoint, and must follow from what they were and from the arguments.
+    """
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return weighted sums over the batch; ``objective`` is minimised, divided by the batch's expected weight."""
@@ -151,6 +156,11 @@ def _run_epoch(
     finally:
         if totals is not None:
             state.sums = dict(zip(names, totals.tolist(), strict=True))
+    if hasattr(model, "after_epoch"):
+        state.in_step = True
+        model.after_epoch(state.epoch, batches)
+        state.in_step = False
+        state.seconds = before + time.perf_counter() - started
     sums, state.sums = state.sums, {}
     state.epoch, state.step = state.epoch + 1, 0
     weights = _largest_weight(model)

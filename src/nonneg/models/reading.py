@@ -1,16 +1,30 @@
-"""What any fitted factorization says to a reader: which features make a part, which share of a row each part has."""
+"""What any fitted factorization says to a reader: features of a part, shares of a row, what other amounts make."""
 
 from __future__ import annotations
 
+import numbers
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ..metrics import hoyer_sparsity
 from .cells import checked_names
+from .certificate import duplicate_components
 from .inputs import check_count, shares
 
 __all__ = ["ReadingMixin"]
+
+DEAD_PART = 1e-3  # of the largest part's norm
+
+
+def _component(value: Any, k: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"changes: {value!r} is no component; components are the integers from 0 to {k - 1}")
+    if not 0 <= value < k:
+        raise ValueError(f"changes: there is no component {value}; components are 0 to {k - 1}")
+    return int(value)
 
 
 class ReadingMixin:
@@ -66,6 +80,87 @@ class ReadingMixin:
             [(j if known is None else known[j], float(row[j])) for j in map(int, best)]
             for row, best in zip(parts, order, strict=True)
         ]
+
+    def edit(self, X: Any, changes: Mapping[int, Any], *, weights: Any = None) -> np.ndarray:
+        """Reconstruct X with some amounts changed: parts strengthened, weakened, removed or exchanged.
+
+        ``inverse_transform(W)`` with W = ``transform(X)``, of which column k is multiplied by ``changes[k]`` or, where
+        that is an array, replaced by it.
+
+        Parameters
+        ----------
+        X, weights
+            As for `transform`.
+        changes : mapping of int to float or array-like of shape (n_samples,)
+            From a component to a factor (0 removes it, 2 doubles it), or to the amounts it shall have: those of other
+            rows, say, ``{3: model.transform(Y)[:, 3]}``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_in_)
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a component that does not exist, and for amounts that are not finite or not one a row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nonneg import NMF
+        >>> X = np.array([[1.0, 0, 2], [3, 0, 0], [0, 5, 0]])
+        >>> model = NMF(3, tol=1e-8, random_state=0).fit(X)
+        >>> k = int(model.components_[:, 1].argmax())  # the part of the second feature
+        >>> np.round(model.edit(X, {k: 2.0}), 3)[2]
+        array([ 0., 10.,  0.])
+        """
+        check_is_fitted(self)
+        model: Any = self
+        if not isinstance(changes, Mapping):
+            raise TypeError(
+                f"changes={changes!r} must map components to factors or amounts, such as {{0: 2.0}}"
+            )
+        W = np.array(model.transform(X, weights=weights))
+        for component, change in changes.items():
+            k = _component(component, W.shape[1])
+            amounts = np.asarray(change)
+            if amounts.dtype.kind not in "biuf":
+                raise TypeError(f"changes[{k}]={change!r} must be a number or an array of numbers")
+            if amounts.ndim and amounts.shape != W.shape[:1]:
+                raise ValueError(
+                    f"changes[{k}]: expected a factor or {len(W)} amounts, one a row, got shape {amounts.shape}"
+                )
+            if not np.isfinite(amounts).all():
+                raise ValueError(f"changes[{k}]={change!r} must be finite")
+            if (
+                W.dtype.kind != "f" and amounts.dtype.kind == "f"
+            ):  # integer models keep integers where they can
+                W = W.astype(np.float64)
+            W[:, k] = amounts if amounts.ndim else W[:, k] * amounts
+        return model.inverse_transform(W)
+
+    def parts_summary(self) -> dict[str, Any]:
+        """Say how far the parts are parts: sparse, alive, different from each other, not negative.
+
+        Returns
+        -------
+        dict
+            ``hoyer_sparsity`` (n_components,): of each of ``parts()``, 0 (all features alike) to 1 (one feature), NaN
+            for a part of zeros; ``dead``: components whose part has a norm below 1e-3 of the largest; ``duplicates``:
+            pairs of living components whose parts have a cosine above 1 − 1e-4; ``negative_share``: share of the
+            entries of ``components_`` (for deep models W of their last factorization) below zero.
+        """
+        check_is_fitted(self)
+        parts = self.parts().astype(np.float64)  # type: ignore[attr-defined]
+        norms = np.linalg.norm(parts, axis=1)
+        dead = [int(k) for k in np.flatnonzero(norms <= DEAD_PART * norms.max(initial=0.0))]
+        components = np.asarray(self.components_)  # type: ignore[attr-defined]
+        return {
+            "hoyer_sparsity": hoyer_sparsity(parts, axis=1),
+            "dead": dead,
+            "duplicates": [pair for pair in duplicate_components(parts) if not set(pair) & set(dead)],
+            "negative_share": float((components < 0).mean()),
+        }
 
     def _extents(self) -> np.ndarray:
         """(n_components, any): a component's share is W_k times the sum of its absolute values here."""
