@@ -230,12 +230,146 @@ def test_the_hybrid_agrees_on_sparse_data():
     np.testing.assert_allclose(fits[1].components_, fits[0].components_, atol=1e-6)
 
 
+def holed(share=0.2, **how):
+    """Counts, which of them are missing, and the topics."""
+    X = counts(n=300, m=40, k=4, length=300, **how)
+    truth = np.random.default_rng(how.get("seed", 0))
+    truth.dirichlet(np.full(4, 0.3), 300)
+    return X, np.random.default_rng(9).random(X.shape) < share, truth.dirichlet(np.full(40, 0.3), 4)
+
+
+@pytest.mark.parametrize("method", ["em", "hybrid"])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+def test_what_a_missing_cell_holds_has_no_influence(method, make):
+    X, gone, _ = holed()
+    X, gone = X[:60], gone[:60]
+    fits = []
+    for value in (X[gone], 1e6, np.inf):
+        Y = X.copy()
+        Y[gone] = value
+        model = PLSA(4, method=method, max_iter=30, random_state=0).fit(make(Y), weights=1.0 - gone)
+        codes = model.transform(make(Y), weights=1.0 - gone)
+        scores = model.score(make(Y), weights=1.0 - gone), model.perplexity(make(Y), weights=1.0 - gone)
+        fits.append([model.components_, model.p_z_, model.p_d_given_z_, codes, np.array(scores)])
+    for other in fits[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(fits[0], other, strict=True))
+    Y = np.where(gone, np.nan, X)
+    by_nan = PLSA(4, method=method, missing="ignore", max_iter=30, random_state=0).fit(make(Y))
+    np.testing.assert_allclose(by_nan.components_, fits[0][0], atol=1e-9)
+    assert by_nan.score(make(Y)) == pytest.approx(fits[0][4][0], rel=1e-9)
+
+
+@pytest.mark.parametrize("method", ["em", "hybrid"])
+def test_weights_that_are_all_alike_change_nothing(method):
+    X = counts()
+    plain = PLSA(3, method=method, max_iter=60, random_state=0).fit(X)
+    ones = PLSA(3, method=method, max_iter=60, random_state=0).fit(X, weights=np.ones_like(X))
+    np.testing.assert_array_equal(ones.components_, plain.components_)
+    settings = {"method": method, "max_iter": 25, "tol": 0}
+    H = np.random.default_rng(0).random((3, 12))
+    plain = PLSA(3, **settings).fit(X, H_init=H)  # by the updates of weighted cells
+    twos = PLSA(3, **settings).fit(X, H_init=H, weights=np.full(X.shape, 2.0))
+    np.testing.assert_allclose(twos.components_, plain.components_, atol=1e-6)
+    np.testing.assert_allclose(twos.p_d_given_z_, plain.p_d_given_z_, atol=1e-6)
+    assert twos.reconstruction_err_ == pytest.approx(np.sqrt(2) * plain.reconstruction_err_, rel=1e-6)
+    assert twos.score(X, weights=np.full(X.shape, 2.0)) == pytest.approx(plain.score(X), rel=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_planted_topics_behind_missing_cells(share):
+    X, gone, parts = holed(share)
+    Y = np.where(gone, np.nan, X)
+    model = PLSA(4, method="hybrid", missing="ignore", random_state=0).fit(Y)
+    assert model.converged_ and np.min(match_components(model.components_, parts)[1]) > 0.98
+    whole = PLSA(4, method="hybrid", random_state=0).fit(X)
+    order = match_components(whole.components_, model.components_)[0]
+    np.testing.assert_allclose(model.p_z_[order], whole.p_z_, atol=0.02)  # missing counts are reckoned with
+    assert np.abs(model.transform(Y)[:, order] - whole.transform(X)).mean() < 0.04
+
+
+@pytest.mark.parametrize("weights", ["missing", "weighted"])
+def test_with_weights_it_is_kl_nmf_with_weights(weights):
+    X, gone, _ = holed()
+    X, V = X[:60] + 0.1, (1.0 - gone[:60]) * (1 if weights == "missing" else 1 + np.arange(40) % 3)
+    nmf = NMF(3, loss="kl", tol=1e-9, max_iter=5000, random_state=0).fit(X, weights=V)
+    H = nmf.components_ / nmf.components_.sum(axis=1, keepdims=True)
+    W = nmf.transform(X, weights=V) * nmf.components_.sum(axis=1)
+    em = PLSA(3, tol=0, max_iter=300).fit(X, W_init=W, H_init=H, weights=V)  # and stays there
+    assert em.reconstruction_err_ == pytest.approx(nmf.reconstruction_err_, rel=1e-8)
+    np.testing.assert_allclose(em.components_, H, atol=1e-5)
+    # the value is that of the likelihood among the observed cells, with the best length of every document
+    P = em.transform(X, weights=V) @ em.components_
+    Y = P * ((V * X).sum(axis=1) / (V * P).sum(axis=1))[:, None]
+    cells = X * np.log(X / Y) - X + Y
+    assert 0.5 * em.reconstruction_err_**2 == pytest.approx((V * cells).sum(), rel=1e-8)
+    logs = np.log(P / (P * (V > 0)).sum(axis=1, keepdims=True))
+    wanted = (V * X * logs).sum() / (V * X).sum()
+    assert em.score(X, weights=V) == pytest.approx(wanted, rel=1e-8)
+    assert em.perplexity(sp.csr_array(X), weights=sp.csr_array(V)) == pytest.approx(np.exp(-wanted), rel=1e-8)
+
+
+def test_a_step_with_missing_cells_never_lowers_the_likelihood():
+    X, gone, _ = holed(0.6)
+    source = as_source(X[:60], weights=(1.0 - gone[:60]) * np.linspace(0.1, 5, 40))
+    found = source.summary()
+    problem = Problem(source, as_loss("kl"), found.mean, found.total_weight, found.squares, np.zeros(5, bool))
+    rng, losses = np.random.default_rng(0), []
+    W, H = found.mean * 40 * rng.random((60, 5)), rng.dirichlet(np.ones(40), 5)
+    with workers(1) as pool:
+        for _ in range(60):
+            W, H, loss, _ = em_step(problem, W, H, pool)
+            losses.append(loss)
+    assert (np.diff(losses) < 0).all() and losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("method", ["em", "hybrid"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_frozen_topics_stay(method, masked):
+    X, gone, parts = holed()
+    if masked:
+        X = np.where(gone, np.nan, X)
+    H = np.random.default_rng(0).dirichlet(np.ones(40), 4)
+    H[[1, 3]] = parts[[2, 0]] / parts[[2, 0]].sum(axis=1, keepdims=True)
+    settings = {"method": method, "missing": "ignore", "max_iter": 60, "tol": 0}
+    for Y in (X, sp.csr_array(X), X * 2.0**-900):
+        model = PLSA(4, frozen=[1, 3], **settings).fit(Y, H_init=H)
+        assert np.array_equal(model.components_[[1, 3]], H[[1, 3]])
+        loss = model.history_["loss"]
+        assert (np.diff(loss) <= 0).all() and loss[-1] < 0.6 * loss[0]
+        assert np.min(match_components(model.components_[[0, 2]], parts[[1, 3]])[1]) > 0.98
+        assert model.kkt_residual_ < (1 if method == "em" else 1e-4)  # frozen rows do not count
+    start = {"H_init": H, "W_init": np.ones((300, 4))}
+    assert np.array_equal(PLSA(4, frozen=[1], **settings).fit(X, **start).components_[1], H[1])
+
+
+def test_refusals_of_frozen_topics():
+    X, H = counts(), np.random.default_rng(0).random((3, 12))
+    with pytest.raises(
+        ValueError, match=r"row 1 of H_init has the sum \S+; frozen topics are .* rows of sum 1"
+    ):
+        PLSA(3, frozen=[1]).fit(X, H_init=H)
+    with pytest.raises(ValueError, match="frozen= needs H_init"):
+        PLSA(3, frozen=[1]).fit(X)
+
+
+def test_words_and_documents_of_which_nothing_was_observed():
+    X, _, _ = holed()
+    X[:, 5] = np.nan
+    X[7] = np.nan
+    with pytest.warns(
+        UserWarning, match="no observed cell in column 5.* and in row 7: W is 1 / n_components"
+    ):
+        model = PLSA(4, method="hybrid", missing="ignore", random_state=0).fit(X)
+    rest = np.delete(model.components_, 5, axis=1)
+    np.testing.assert_allclose(model.components_[:, 5], rest.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(model.components_.sum(axis=1), 1, rtol=1e-12)
+    assert model.transform(X)[7] == pytest.approx(0.25) and (model.p_d_given_z_[:, 7] == 0).all()
+
+
 def test_start_values():
     X = counts()
     with pytest.raises(ValueError, match="W_init was given without H_init"):
         PLSA(3).fit(X, W_init=np.ones((30, 3)))
-    with pytest.raises(ValueError, match="takes no cell weights"):
-        PLSA(3).fit(X, weights=np.ones_like(X))
 
 
 @pytest.mark.parametrize("method", ["em", "hybrid"])

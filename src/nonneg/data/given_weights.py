@@ -12,7 +12,7 @@ from .array import SparseSource
 from .mapped import MappedSource
 from .source import Source
 
-__all__ = ["cell_weights", "row_weights"]
+__all__ = ["cell_weights", "forget_ones", "row_weights"]
 
 
 def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool = False) -> np.ndarray:
@@ -62,6 +62,14 @@ def _beside_stored(X: sp.csr_array, weights: sp.csr_array) -> np.ndarray:
     beside = np.zeros(X.nnz, np.float64)
     beside[places.data - 1] = weights.data
     return beside
+
+
+def forget_ones(source: Source) -> Source:
+    """Let cell weights go that are 1 in every cell: what is then solved is the problem of complete data, as such."""
+    weights = source.weights
+    if weights is not None and weights.size == np.prod(source.shape) and (weights == 1).all():
+        source.weights = None
+    return source
 
 
 def row_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""X with every row and every column multiplied by a factor, block by block."""
+"""X with every row and every column multiplied by a factor, block by block; weights of cells stay what they are."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ __all__ = ["Scaled", "scaled", "times_columns", "times_rows"]
 
 
 def scaled(source: Source, rows: np.ndarray, columns: np.ndarray) -> Source:
-    """Return the source of diag(rows) X diag(columns), without cell weights; of CSR in memory one more ``data`` array.
+    """Return the source of diag(rows) X diag(columns); of complete CSR in memory one more ``data`` array.
 
     Parameters
     ----------
     source : Source
-        Complete: no cell weights.
     rows, columns : ndarray of shapes (n_samples,) and (n_features,)
         In ``source.float_dtype``.
     """
     lazy = Scaled(source, rows, columns)
-    if not isinstance(source, SparseSource):
+    if not isinstance(source, SparseSource) or source.is_masked:
         return lazy
     data = np.concatenate([block.X.data for block in lazy.blocks()])
     kept = SparseSource(sp.csr_array((data, source.X.indices, source.X.indptr), shape=source.shape))
@@ -61,6 +60,8 @@ class Scaled(Source):
         self.source, self.rows, self.columns_by = source, rows, columns
         self.shape, self.dtype, self.is_sparse = source.shape, source.float_dtype, source.is_sparse
         self.row_weights = source.row_weights
+        self.nan_is_missing = source.is_masked  # its blocks come with their weights
+        self.in_memory = source.is_masked and source.in_memory  # only there columns are asked for
 
     def bounds(self) -> list[tuple[int, int]]:
         """Bounds of the blocks of the other source."""
@@ -70,7 +71,11 @@ class Scaled(Source):
         """Return a block of the other source, scaled."""
         found = self.source.block(start, stop)
         X = times_columns(times_rows(found.X, self.rows[start:stop]), self.columns_by)
-        return Block(start, stop, X, None, found.row_weights)
+        return Block(start, stop, X, found.weights, found.row_weights)
+
+    def columns(self) -> Scaled:
+        """Return the columns of the other source, scaled."""
+        return Scaled(self.source.columns(), self.columns_by, self.rows)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return rows as a dense array."""

@@ -3,33 +3,49 @@
 Maximising PLSI's likelihood of X and minimising KL(X | W H) are one problem (Ding, Li & Peng 2006): with rows of H
 that sum to 1, W_dz / Σ X is P(d, z) and H_zw is P(w | z). A step of EM is one of multiplicative updates in which W
 and H move at once, H's rows being brought back to sum 1.
+
+Where cells are missing or weighted, what is maximised is Σ s_d v_dw (x_dw log y_dw − y_dw), y = W H: as W leaves the
+lengths of documents free, that is the likelihood of the counts among the cells that were observed (see `models.plsa`).
+W and H no longer part in the M-step; it moves W, then H for that W (ECM, Meng & Rubin 1993, *Biometrika* 80), which
+still never lowers the likelihood.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
+from ..data.block import Block
 from ..data.threads import Workers
 from ..losses.beta import Stats
+from .iterate import Arrays
 from .kkt import Residual, balance, column_squares, residual_of
+from .momentum import accelerated, at_rest
 from .mu import multiply
 from .problem import Problem
 from .select import choose
 from .start import chi_square_roots, squares_fit
 from .step import Record, State
 
-__all__ = ["Hybrid", "em_step", "with_unit_rows"]
+__all__ = ["EM", "Hybrid", "em_step", "with_unit_rows"]
 
 SETTLED, PASSES = 1e-5, 300  # a descent ends when a pass lowers the loss by less than that part of it
 SQUARES_SETTLED, SQUARES_PASSES = 1e-6, 300  # of a descent in least squares between two of KL
 GAIN = 1e-6  # of the loss: less is no other optimum
 
 
-def with_unit_rows(W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same product with rows of H of sum 1; a row of zeros becomes flat, its column of W zero."""
+def with_unit_rows(
+    W: np.ndarray, H: np.ndarray, frozen: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same product with rows of H of sum 1; a row of zeros becomes flat, its column of W zero.
+
+    Frozen rows have that sum already, up to rounding, and stay as they are.
+    """
     sums = H.sum(axis=1, dtype=np.float64)
     flat = np.full(H.shape, 1 / H.shape[1])
     unit = np.divide(H, sums[:, None], out=flat, where=sums[:, None] > 0)
+    if frozen is not None and frozen.any():
+        sums[frozen], unit[frozen] = 1, H[frozen]
     return (W * sums).astype(W.dtype), unit.astype(H.dtype)
 
 
@@ -39,7 +55,9 @@ def em_step(
     """One step of EM (Hofmann 1999, eq. 3, 5 and 6), from factors whose H has rows of sum 1.
 
     E: P(z | d, w) = W_dz H_zw / (W H)_dw. M: W_dz ← Σ_w x_dw P(z | d, w), H_zw ← Σ_d s_d x_dw P(z | d, w), then rows
-    of sum 1. An entry below rounding that should grow starts again from there, as in `mu`.
+    of sum 1. With weights v of the cells x_dw counts v_dw times, and the sums are divided by Σ_w v_dw H_zw and
+    by Σ_d s_d v_dw W_dz, that W being the new one. An entry below rounding that should grow starts again from there, as
+    in `mu`. Frozen rows of H stay.
 
     Returns
     -------
@@ -51,27 +69,75 @@ def em_step(
         The KKT residual before it.
     """
     W, loss, weights = W.copy(), problem.loss, problem.source.row_weights
+    masked, free = problem.source.is_masked, ~problem.frozen
     d = balance(column_squares(W, weights), H, problem.unit)
     units, per = d.astype(W.dtype), 1 / problem.unit
 
-    def work(cut: tuple[int, int]) -> tuple[Stats, Residual]:
+    def work(cut: tuple[int, int]) -> tuple[Stats, Residual, np.ndarray]:
         block = problem.source.block(*cut)
         mine = W[block.rows]
         negative, positive, stats = loss.both(block, mine, H)
         residual = residual_of(mine, negative, positive, units, per, row_weights=block.row_weights)
-        multiply(mine, negative, np.ones_like(positive), 1.0, 1.0)
-        return stats, residual
+        multiply(mine, negative, positive if masked else np.ones_like(positive), 1.0, 1.0)
+        return stats, residual, _exposure(block, mine) if masked else stats.positive
 
-    stats, residual = None, Residual()
-    for found, of_rows in pool.map(work, problem.source.bounds()):
+    stats, residual, exposure = None, Residual(), np.zeros_like(H)
+    for found, of_rows, seen in pool.map(work, problem.source.bounds()):
+        exposure += seen
         stats = found if stats is None else stats + found
         residual |= of_rows
     assert stats is not None
-    to_H = (1 / (problem.unit * d))[:, None].astype(H.dtype)
-    residual |= residual_of(H, stats.negative, stats.positive, to_H, per)
+    to_H = (1 / (problem.unit * d[free]))[:, None].astype(H.dtype)
+    residual |= residual_of(H[free], stats.negative[free], stats.positive[free], to_H, per)
     moved = H.copy()
-    multiply(moved, stats.negative, stats.positive, 1.0, 1 / H.shape[1])
-    return W, with_unit_rows(W, moved)[1], stats.loss, residual
+    multiply(moved, stats.negative, exposure, 1.0, 1 / H.shape[1])
+    moved[problem.frozen] = H[problem.frozen]
+    scaled, unit = with_unit_rows(W, moved, problem.frozen)
+    return scaled if masked else W, unit, stats.loss, residual
+
+
+def _exposure(block: Block, W: np.ndarray) -> np.ndarray:
+    """Σ_d s_d v_dw W_dz of a block, (k, m)."""
+    weighted = W if block.row_weights is None else W * block.row_weights[:, None]
+    if block.weights is None:
+        return np.repeat(weighted.sum(axis=0)[:, None], block.X.shape[1], axis=1)
+    if not block.is_sparse:
+        return weighted.T @ block.weights
+    V = sp.csr_array((block.weights, block.X.indices, block.X.indptr), shape=block.X.shape)
+    return np.ascontiguousarray((V.T @ weighted).T)
+
+
+class EM:
+    """Expectation–maximisation, extrapolated; a step that raises the loss is repeated without.
+
+    Parameters
+    ----------
+    problem : Problem
+        With the KL loss.
+    pool : Workers
+    """
+
+    def __init__(self, problem: Problem, pool: Workers) -> None:
+        self.problem, self.pool = problem, pool
+
+    def begin(self, W: np.ndarray, H: np.ndarray) -> Arrays:
+        """The state at a start."""
+        return Arrays(at_rest({"W": W, "H": H}))
+
+    def advance(self, state: Arrays, tol: float) -> Record:
+        """A step."""
+        return accelerated(state, self._move, ("W", "H"))
+
+    def _move(self, at: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float, float]:
+        problem, source = self.problem, self.problem.source
+        W, H = with_unit_rows(at["W"], at["H"], problem.frozen)
+        W, H, _, residual = em_step(problem, W, H, self.pool)
+
+        def value(cut: tuple[int, int]) -> float:
+            block = source.block(*cut)
+            return float(problem.loss.value(block, W[block.rows], H))
+
+        return {"W": W, "H": H}, sum(self.pool.map(value, source.bounds())), residual.relative
 
 
 class Hybrid:
@@ -101,6 +167,14 @@ class Hybrid:
         state.extra["tried"] = np.array([0.0, np.inf])
         return state
 
+    def advance(self, arrays: Arrays, tol: float) -> Record:
+        """A `step` of the state that gave these arrays."""
+        own = ("extra.scalars", "extra.tried")  # what an iteration writes into
+        state = State.of(dict(arrays) | {name: arrays[name].copy() for name in own if name in arrays})
+        record = self.step(state, tol)
+        arrays.update(state.arrays())
+        return record
+
     def step(self, state: State, tol: float) -> Record:
         """A pass in KL; where that no longer helps, what the other losses lead to."""
         tried, last = state.extra["tried"]
@@ -122,6 +196,10 @@ class Hybrid:
             self.problem, rows, columns, lambda *_: here, self.pool, SQUARES_SETTLED, SQUARES_PASSES
         )
         assert W is not None
+        kept = self.problem.frozen
+        if kept.any():  # the other loss has them in other units, with a background
+            W[:, kept] *= H[kept].mean(axis=1) / state.H[kept].mean(axis=1)
+            H[kept] = state.H[kept]
         other, loss = self.begin(W, H), np.inf
         for _ in range(PASSES):
             record = self.solver.iterate(self.problem, other, self.pool)

@@ -107,7 +107,7 @@ def squares_fit(
     chi = Problem(
         source, as_loss("frobenius"), found.mean or 1.0, found.total_weight, found.squares, problem.frozen
     )
-    solver = choose("hals", chi.loss, source)
+    solver = choose("auto", chi.loss, source)
     state = begin(chi, solver, found)
     solver.start(chi, state)
     solver.settle(chi, state, pool, settled, passes)
@@ -121,8 +121,13 @@ def squares_fit(
 
 
 def _sums(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the rows, and weighted sums of the columns, in units of their mean, with `SMOOTHING` on top."""
+    """Sums of the rows, and weighted sums of the columns, in units of their mean, with `SMOOTHING` on top.
+
+    Where cells are missing or weighted: means, of what is observed.
+    """
     rows, columns = np.empty(source.shape[0]), np.zeros(source.shape[1])
+    if source.is_masked:
+        return _smoothed(*_means(source, pool), source)
 
     def work(cut: tuple[int, int]) -> np.ndarray:
         block = source.block(*cut)
@@ -132,6 +137,27 @@ def _sums(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
 
     for part in pool.map(work, source.bounds()):
         columns += part
+    return _smoothed(rows, columns, source)
+
+
+def _means(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted means of the rows and of the columns over their observed cells; 0 where there are none."""
+    rows = np.zeros((2, source.shape[0]))
+
+    def work(cut: tuple[int, int]) -> np.ndarray:
+        dense = source.block(*cut).dense()
+        weights = np.ones_like(dense.X) if dense.weights is None else dense.weights
+        pair = [dense.X * weights, weights]
+        rows[:, dense.rows] = [V.sum(axis=1, dtype=np.float64) for V in pair]
+        s = np.ones(len(weights)) if dense.row_weights is None else dense.row_weights.astype(np.float64)
+        return np.stack([s @ V for V in pair])
+
+    columns = sum(pool.map(work, source.bounds()), np.zeros((2, source.shape[1])))
+    first, second = [np.divide(V[0], V[1], out=np.zeros(V.shape[1]), where=V[1] > 0) for V in (rows, columns)]
+    return first, second
+
+
+def _smoothed(rows: np.ndarray, columns: np.ndarray, source: Source) -> tuple[np.ndarray, np.ndarray]:
     rows /= np.average(rows, weights=source.row_weights) or 1.0
     columns /= columns.mean() or 1.0
     return (rows + SMOOTHING).astype(source.float_dtype), (columns + SMOOTHING).astype(source.float_dtype)
