@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from nonneg.data import Source, Summary
-from nonneg.deep.batches import Batches
+from nonneg.deep.batches import Batch, Batches
 from nonneg.deep.checks import check_choice, check_hidden, check_integer, check_number
 from nonneg.deep.noise import NoiseKind, check_level
 from nonneg.deep.settings import (
@@ -60,6 +60,10 @@ class DeepFactorization(Factorization):
 
     def _start(self, model: nn.Module, batches: Batches) -> None:
         """Do what needs data before the first step."""
+
+    def _input(self, batch: Batch) -> Tensor:
+        """Return what `_encode` sees of a batch, row by row."""
+        return batch.x
 
     @abstractmethod
     def _encode(self, x: Tensor) -> Tensor: ...
@@ -189,7 +193,7 @@ class DeepFactorization(Factorization):
             batches = Batches(source, EVAL_ROWS, seed=0, scale=self.scale_, dtype=dtype, device=device)
             for start in range(0, source.shape[0], EVAL_ROWS):
                 rows = np.arange(start, min(start + EVAL_ROWS, source.shape[0]))
-                codes[rows] = padded(self._encode, batches.take(rows).x).cpu().numpy()
+                codes[rows] = padded(self._encode, self._input(batches.take(rows))).cpu().numpy()
         return codes
 
     def _inverse(self, W: np.ndarray) -> np.ndarray:
