@@ -16,6 +16,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from nonneg import datasets
 from nonneg.deep import DDNMF, PROFILES, Autoencoder
 from nonneg.exceptions import CheckpointError
 
@@ -218,6 +219,29 @@ def test_nonnegative_weights_stay_nonnegative_and_alive(images):
     model = small(profile="demo", nonnegative_weights=True, n_components=8, max_epochs=30).fit(images)
     assert (model.components_ >= 0).all()
     assert model.n_dead_units_ <= 1
+
+
+def test_nonnegative_weights_start_from_parts_that_are_all_used():
+    digits = datasets.load("digits").data
+    how = {
+        "hidden": (64, 64, 128),
+        "profile": "best",
+        "nonnegative_weights": True,
+        "batch_size": 64,
+        "random_state": 0,
+    }
+    start = DDNMF(32, **how, max_epochs=1, learning_rate=1e-12).fit(digits)
+    assert (
+        start.history_["nmf_relative_error"][0] < 0.6
+    )  # a least squares W without its negative entries: 1.4
+    sizes = np.linalg.norm(start.components_, axis=1)
+    assert sizes.min() > 0.3 * sizes.max()  # .12
+    assert DDNMF(32, **how, max_epochs=10).fit(digits).n_dead_units_ <= 3
+
+
+def test_nonnegative_weights_start_from_data_without_variance():
+    model = small(profile="best", nonnegative_weights=True)
+    assert np.isfinite(model.fit_transform(np.zeros((20, 30)))).all()
 
 
 def test_start_from_data_fits_z_at_once(images):

@@ -5,11 +5,24 @@ Rows are samples, as everywhere in the library: the paper's H (r, n) is this mod
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nonneg.models.nmf import NMF
+
 __all__ = ["NMFModule"]
+
+START_ITERATIONS = 50
+OFF = 0.05  # what the sigmoid starts at where an amount is 0, and 1 less that where it is largest
+
+
+def _ridge(A: Tensor, B: Tensor) -> Tensor:
+    """X of A X ≈ B by least squares, with so little of a ridge that it is felt where A has no variance only."""
+    ridge = 1e-6 * A.square().sum().clamp_min(1e-30) * torch.eye(A.shape[1], dtype=A.dtype, device=A.device)
+    return torch.linalg.solve(A.T @ A + ridge, A.T @ B)
 
 
 class NMFModule(nn.Module):
@@ -61,10 +74,14 @@ class NMFModule(nn.Module):
     def fit_start(self, z: Tensor, spread: float = 1.5) -> None:
         """Set W′ and W from a sample of Z, so that H uses the sigmoid's range and Ẑ is near Z from the first step.
 
-        W′: the k leading principal directions of Z, made orthogonal to its mean (which stands for the bias that eq. 3
-        lacks) and scaled so that every column of g · Z W′ᵀ has standard deviation `spread`. W: the least squares
-        solution of Z ≈ H Wᵀ, without its negative entries where W ≥ 0. Where Z has fewer directions with variance than
-        there are units, the other rows of W′ stay as they are.
+        W of any sign. W′: the k leading principal directions of Z, made orthogonal to its mean (which stands for the
+        bias that eq. 3 lacks) and scaled so that every column of g · Z W′ᵀ has standard deviation `spread`; where Z has
+        fewer directions with variance than there are units, the other rows of W′ stay as they are. W: the least squares
+        solution of Z ≈ H Wᵀ.
+
+        W ≥ 0. An NMF of the sample, Z ≈ A B: W = Bᵀ with amounts A between 0 and 1, and W′ the least squares solution
+        of g · Z W′ᵀ ≈ logit A within the k leading singular directions of Z. (A least squares W without its negative
+        entries leaves units that say nothing, and these die.)
 
         Parameters
         ----------
@@ -74,6 +91,9 @@ class NMFModule(nn.Module):
             Of the sigmoid's argument; at 1.5 two thirds of H lie between .18 and .82.
         """
         wide = z.double()
+        if self.nonnegative:
+            self._fit_nonnegative(wide)
+            return
         mean = wide.mean(dim=0)
         _, _, directions = torch.linalg.svd(wide - mean, full_matrices=False)
         directions = directions[: len(self.projection)]
@@ -84,10 +104,19 @@ class NMFModule(nn.Module):
         useful = sd > 1e-6 * sd.max().clamp_min(1e-30)
         rows = directions[useful] * (spread / (self.gain * sd[useful]))[:, None]
         self.projection[: len(rows)] = rows.to(self.projection)
-        h = self.encode(z).double()
-        ridge = 1e-6 * h.square().sum() * torch.eye(h.shape[1], dtype=h.dtype, device=h.device)
-        weight = torch.linalg.solve(h.T @ h + ridge, h.T @ wide).T / self.gain
-        self.weight.copy_(weight.clamp_min(0.0) + 1e-4 if self.nonnegative else weight)
+        self.weight.copy_(_ridge(self.encode(z).double(), wide).T / self.gain)
+
+    def _fit_nonnegative(self, z: Tensor) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a start need not converge, nor use every unit
+            model = NMF(len(self.projection), max_iter=START_ITERATIONS, random_state=0)
+            A = torch.from_numpy(model.fit_transform(z.cpu().numpy())).to(z)
+        top = torch.quantile(A, 0.99, dim=0).clamp_min(torch.finfo(z.dtype).tiny)
+        directions = torch.linalg.svd(z, full_matrices=False)[2][: len(self.projection)]
+        amounts = torch.logit(A / top, eps=OFF)
+        self.projection.copy_((directions.T @ _ridge(z @ directions.T, amounts)).T / self.gain)
+        B = torch.from_numpy(model.components_).to(z) * top[:, None]
+        self.weight.copy_(B.T / self.gain + 1e-4)
 
     @property
     def W(self) -> Tensor:
