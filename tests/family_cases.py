@@ -20,7 +20,10 @@ def model_class(name):
 
 FAMILY = {name: model_class(name) for name, home in MODELS.items() if not home.startswith(OUTSIDE)}
 ITERATIVE = {name: cls for name, cls in FAMILY.items() if issubclass(cls, IterativeFactorization)}
+MASKED = {name: cls for name, cls in FAMILY.items() if cls._takes_weights and hasattr(cls(), "missing")}
+FREEZING = {name: cls for name, cls in FAMILY.items() if hasattr(cls(), "frozen")}
 every_model = pytest.mark.parametrize("name", FAMILY)
+every_masked_model = pytest.mark.parametrize("name", MASKED)
 every_iterative_model = pytest.mark.parametrize("name", ITERATIVE)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import minimize
+from sklearn.base import clone
 
 from nonneg import NMF, OrthogonalNMF, ProjectiveNMF, TriNMF
 from nonneg.kernels.projective import least_step
@@ -82,8 +83,88 @@ def test_a_planted_board_is_found(k, p, seed):
     assert ari(rows, sparse.row_labels_) == 1 and ari(columns, sparse.column_labels_) == 1
 
 
+def weighted_line(X, M, rng):
+    """The least ½ Σ m (x − t h)² of one common half-line, by alternating quotients from several starts."""
+    best = np.inf
+    for _ in range(5):
+        h = rng.random(X.shape[1])
+        for _ in range(100):
+            t = (M * X) @ h / np.maximum(M @ h**2, 1e-300)
+            h = (M * X).T @ t / np.maximum(M.T @ t**2, 1e-300)
+        best = min(best, 0.5 * np.sum(M * (X - np.outer(t, h)) ** 2))
+    return best
+
+
+@pytest.mark.parametrize("side", ["W", "H"])
+def test_no_partition_is_better_under_weights(side):
+    rng = np.random.default_rng(5)
+    X, M = rng.random((7, 5)) + 0.1, rng.uniform(0.2, 2, (7, 5))
+    M[rng.integers(0, 7, 4), rng.integers(0, 5, 4)] = 0
+    best = min(
+        sum(weighted_line(X[labels == c], M[labels == c], rng) for c in (0, 1) if c in labels)
+        for labels in (np.array([0, *rest]) for rest in itertools.product([0, 1], repeat=6))
+    )
+    if side == "H":  # columns are clustered there
+        X, M = X.T, M.T
+    model = OrthogonalNMF(2, orthogonal=side, n_init=30, tol=1e-9, random_state=0).fit(X, weights=M)
+    assert 0.5 * model.reconstruction_err_**2 == pytest.approx(best, rel=1e-6)
+    gap = M * (X - model.transform(X, weights=M) @ model.components_) ** 2
+    assert 0.5 * gap.sum() == pytest.approx(best, rel=1e-6)
+    assert model.score(X, weights=M) == pytest.approx(-best / M.sum(), rel=1e-6)
+    W, H = model.transform(X, weights=M), model.components_
+    product = W.T @ W if side == "W" else H @ H.T
+    assert np.abs(product - np.eye(2)).max() < 1e-6
+
+
+@pytest.mark.parametrize("make", ["nan", "weights", "unstored"])
+def test_planted_clusters_behind_missing_cells(make):
+    X, rows, columns = board(3, 4, 0.3, 2)
+    seen = np.random.default_rng(0).random(X.shape) < 0.8
+    kind = {
+        "nan": (np.where(seen, X, np.nan), None, "ignore"),
+        "weights": (np.where(seen, X, 99), seen.astype(float), "error"),
+        "unstored": (sp.csr_array(np.where(seen, X + 1e-9, 0)), None, "unstored"),
+    }
+    data, weights, missing = kind[make]
+    fit = {"random_state": 0, "n_init": 20, "missing": missing}
+    assert ari(rows, OrthogonalNMF(3, **fit).fit(data, weights=weights).labels_) == 1
+    model = TriNMF((3, 4), **fit).fit(data, weights=weights)
+    assert ari(rows, model.row_labels_) == 1 and ari(columns, model.column_labels_) == 1
+    F, S, G = model.row_factor_, model.core_, model.column_factor_
+    assert np.abs(F.T @ F - np.eye(3)).max() < 1e-9 and np.abs(G.T @ G - np.eye(4)).max() < 1e-12
+    gap = X - F @ S @ G.T
+    assert np.sum(gap[seen] ** 2) == pytest.approx(model.reconstruction_err_**2, rel=1e-4)
+    assert np.sqrt(np.mean(gap[~seen] ** 2)) < 0.4  # the noise is 0.3
+    if make != "unstored":
+        assert np.allclose(model.transform(data, weights=weights), F)
+
+
+def test_rows_of_weight_two_under_cell_weights():
+    X, _, _ = board(3, 3, 0.5, 4)
+    rng = np.random.default_rng(1)
+    counts, M = rng.integers(0, 3, len(X)), rng.random(X.shape)
+    for model in (OrthogonalNMF(3), OrthogonalNMF(3, orthogonal="H"), TriNMF(3)):
+        model.set_params(random_state=0, tol=1e-9)
+        weighted = clone(model).fit(X, weights=M, sample_weight=counts)
+        twice = clone(model).fit(np.repeat(X, counts, axis=0), weights=np.repeat(M, counts, axis=0))
+        assert weighted.components_ == pytest.approx(twice.components_, rel=1e-6)
+        assert weighted.reconstruction_err_ == pytest.approx(twice.reconstruction_err_, rel=1e-9)
+
+
+def test_later_starts_differ():
+    X, _, _ = board(3, 8, 1.0, 0)
+    losses = TriNMF((3, 8), n_init=10, random_state=0).fit(X).restart_losses_
+    assert len(np.unique(losses.round(6))) >= 5 and losses.min() < losses[0] * (1 + 1e-9)
+
+
 def test_pairs_of_clusters_are_checked():
     X = np.ones((4, 3))
+    planted, _, _ = board(2, 3, 0.1, 0)
+    for pair in ([2, 3], np.array([2, 3]), (np.int32(2), 3)):
+        assert TriNMF(pair, random_state=0).fit(planted).core_.shape == (2, 3)
+    for bad in (np.array([2]), np.array([[2, 3]]), np.array([2.0, 3.0])):
+        with pytest.raises((ValueError, TypeError), match="n_components"):
+            TriNMF(bad).fit(X)
     for bad in ((2,), (1, 2, 3), (2, 0), (2, 1.5), [0, 1]):
         with pytest.raises((ValueError, TypeError), match="n_components"):
             TriNMF(bad).fit(X)

@@ -20,7 +20,18 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import has_fit_parameter
 
 import nonneg
-from family_cases import FAMILY, data_for, every_iterative_model, every_model, fresh, is_pairwise
+from family_cases import (
+    FAMILY,
+    FREEZING,
+    ITERATIVE,
+    MASKED,
+    data_for,
+    every_iterative_model,
+    every_masked_model,
+    every_model,
+    fresh,
+    is_pairwise,
+)
 from nonneg.exceptions import ConvergenceWarning
 
 pytestmark = [
@@ -280,7 +291,7 @@ def test_shares_and_features_of_every_model(name):
     shares = model.memberships(X)
     assert shares.shape == W.shape and (shares >= 0).all() and shares.sum(axis=1) == pytest.approx(1)
     assert np.array_equal(shares[W.any(axis=1)] > 0, (W * model._extents().any(axis=1) > 0)[W.any(axis=1)])
-    if (X >= 0).all() and name not in ("KernelNMF", "ArchetypalAnalysis"):
+    if (X >= 0).all() and name not in ("KernelNMF", "ArchetypalAnalysis", "DANMF"):
         amounts = W.astype(float) * np.abs(model.parts().astype(float)).sum(axis=1)
         wanted = amounts / np.where(amounts.any(axis=1), amounts.sum(axis=1), 1)[:, None]
         assert shares[amounts.any(axis=1)] == pytest.approx(wanted[amounts.any(axis=1)], abs=1e-6)
@@ -329,6 +340,75 @@ def test_dead_components_are_named_once(name):
         assert said[0].startswith(f"{name}: components {dead} are dead")
 
 
+def holes(X, seed=1):
+    """Weights of the cells of which two in ten are 0."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0.3, 1.5, X.shape) * (rng.random(X.shape) < 0.8)
+
+
+@every_masked_model
+def test_what_a_missing_cell_holds_has_no_influence(name):
+    model = fresh(name, max_iter=30)
+    X = data_for(model)
+    M, found = holes(X), []
+    for nothing in (7.0, np.inf, np.nan):
+        data = np.where(M > 0, X, nothing)
+        W = clone(model).fit_transform(data, weights=M)
+        fitted = clone(model).fit(data, weights=M)
+        found.append(
+            [W, fitted.components_, fitted.transform(data, weights=M), fitted.score(data, weights=M)]
+        )
+        assert relative(found[-1][2], W) < 1e-6
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+    seen = (M > 0).astype(float)
+    by_nan = clone(model).set_params(missing="ignore").fit(np.where(M > 0, X, np.nan))
+    by_weight = clone(model).fit(np.where(M > 0, X, 7.0), weights=seen)
+    assert relative(by_nan.components_, by_weight.components_) < 1e-6
+
+
+@every_masked_model
+def test_weights_of_one_are_no_weights(name):
+    model = fresh(name, tol=1e-9, max_iter=3000)
+    X = data_for(model)
+    plain, weighted = clone(model).fit(X), clone(model).fit(X, weights=np.ones(X.shape))
+    assert weighted.reconstruction_err_ == pytest.approx(plain.reconstruction_err_, rel=1e-6)
+    assert plain.score(X, weights=np.ones(X.shape)) == pytest.approx(plain.score(X), rel=1e-6)
+    if name in ITERATIVE:  # the loss is a sum over cells: each counts as often as it weighs
+        heavy = clone(model).fit(X, weights=np.full(X.shape, 4.0))
+        assert heavy.reconstruction_err_ == pytest.approx(2 * plain.reconstruction_err_, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", [name for name in MASKED if name in ITERATIVE])
+def test_losses_over_observed_cells_fall_and_go_on_bitwise(name, tmp_path):
+    X = data_for(fresh(name))
+    M = holes(X)
+    whole = fresh(name, max_iter=14, tol=0).fit(X, weights=M)
+    loss = whole.history_["loss"]
+    assert len(loss) > 1 and (np.diff(loss) <= 1e-9 * np.abs(loss[:-1])).all()
+    fresh(name, max_iter=5, tol=0, checkpoint=tmp_path).fit(X, weights=M)
+    resumed = fresh(name, max_iter=14, tol=0, checkpoint=tmp_path).fit(X, weights=M)
+    assert np.array_equal(resumed.components_, whole.components_)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", FREEZING)
+def test_frozen_parts_stay_bit_for_bit(name, masked):
+    X = data_for(fresh(name))
+    given = {"weights": holes(X)} if masked and name in MASKED else {}
+    parts = "patterns_" if name == "ConvolutiveNMF" else "components_"
+    H = np.array(getattr(fresh(name, max_iter=5).fit(X[:20]), parts))  # of other rows
+    model = fresh(name, frozen=[1], max_iter=40, tol=0).fit(X, H_init=H, **given)
+    assert np.array_equal(getattr(model, parts)[1], H[1])
+    assert relative(getattr(model, parts)[[0, 2]], H[[0, 2]]) > 1e-3
+    loss = model.history_["loss"]
+    assert loss[-1] < loss[0] and (np.diff(loss) <= 1e-9 * np.abs(loss[:-1])).all()
+    with pytest.raises(ValueError, match="frozen= needs H_init in fit"):
+        clone(model).fit(X)
+    with pytest.raises(ValueError, match=r"frozen=\[3\] must hold component indices"):
+        fresh(name, frozen=[3]).fit(X, H_init=H)
+
+
 @pytest.mark.parametrize("name", ["NMF", *FAMILY])
 def test_the_table_of_abilities_is_true(name):
     model = nonneg.NMF(3, random_state=0) if name == "NMF" else fresh(name)
@@ -339,6 +419,7 @@ def test_the_table_of_abilities_is_true(name):
         tags.sparse,
         model._takes_weights and hasattr(model, "missing"),
         has_fit_parameter(model, "sample_weight"),
+        hasattr(model, "frozen"),
         hasattr(model, "inverse_transform"),
         hasattr(model, "labels_"),
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from ..data import Source, Summary
-from ..data.products import Products
+from ..data.products import CellProducts
 from ..data.threads import workers
 from ..init.nndsvd import randomized_svd
 from ..solvers.iterate import Arrays
@@ -16,6 +16,7 @@ from ..solvers.kkt import relative_residual
 from ..solvers.lines import (
     NOTHING,
     idle,
+    most_left,
     one_each,
     project,
     spectral_lines,
@@ -24,7 +25,7 @@ from ..solvers.lines import (
 )
 from ..solvers.step import Record, relative_change
 from .callbacks import with_callbacks
-from .codes import near_one
+from .codes import near_one, on_lines
 from .inputs import start_value
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
@@ -49,9 +50,12 @@ class OrthogonalNMF(IterativeFactorization):
     ----------
     n_components : int, default=10
     orthogonal : {"W", "H"}, default="W"
+    missing : {"error", "ignore", "unstored"}, default="error"
+        As for `NMF`. With weights of cells w (``weights`` of `fit`, 0 means missing) both factors stay optimal in turn:
+        row i goes to the half-line with the largest (Σ_j w_ij x_ij h_j)² / Σ_j w_ij h_j².
     n_init : int, default=1
         Starts: the first with lines through the rows (columns) of the singular value decomposition that lie farthest
-        apart, the others with lines drawn at random.
+        apart, the others with lines drawn at random. Where cells are missing these go through points of X itself.
     max_iter, tol, max_time, checkpoint, random_state, verbose
         As for `NMF`. The residual is that of the factors on their supports: which support is best is not a question
         of first order.
@@ -69,7 +73,10 @@ class OrthogonalNMF(IterativeFactorization):
     -----
     With "W" the columns of W have norm 1 on the training data (Σ s_i w_ik² = 1 with row weights). A row of zeros
     has label 0. As k-means, the method ends in local minima: several starts help where clusters are close. Rows
-    that differ by a factor only are one cluster here.
+    that differ by a factor only are one cluster here. What no observed cell says anything of is the mean of the
+    component's other entries (0 in codes).
+
+    There is no ``frozen``: the constraint decides the norms of the parts ("W") or which features they have ("H").
 
     References
     ----------
@@ -89,16 +96,20 @@ class OrthogonalNMF(IterativeFactorization):
     True
     """
 
-    _takes_weights = False
-    _parameter_constraints = {**ITERATION_PARAMETERS, "orthogonal": [StrOptions({"W", "H"})]}
+    _parameter_constraints = {
+        **ITERATION_PARAMETERS,
+        "orthogonal": [StrOptions({"W", "H"})],
+        "missing": [StrOptions({"error", "ignore", "unstored"})],
+    }
 
     def __init__(
-        self, n_components: int = 10, *, orthogonal: str = "W", n_init: int = 1, max_iter: int = 500,
-        tol: float = 1e-4, max_time: float | None = None, checkpoint: Any = None, random_state: Any = None,
-        verbose: int = 0,
+        self, n_components: int = 10, *, orthogonal: str = "W", missing: str = "error", n_init: int = 1,
+        max_iter: int = 500, tol: float = 1e-4, max_time: float | None = None, checkpoint: Any = None,
+        random_state: Any = None, verbose: int = 0,
     ) -> None:  # fmt: skip
         self.n_components = n_components
         self.orthogonal = orthogonal
+        self.missing = missing
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -121,42 +132,68 @@ class OrthogonalNMF(IterativeFactorization):
         s = source.row_weights
         u, v = (s, None) if on_rows else (None, s)
         with workers(len(source.bounds())) as pool:
-            products = Products(source, pool)
+            products = CellProducts(source, pool)
             toward, back = (products.right, products.left) if on_rows else (products.left, products.right)
 
             def clustered(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-                lengths = (np.einsum("ij,ij->j", lines, lines) > 0).astype(np.float64)  # they are units
+                if source.is_masked:
+                    lengths = products.right_squares(lines) if on_rows else products.left_squares(lines, v)
+                else:
+                    lengths = (np.einsum("ij,ij->j", lines, lines) > 0).astype(np.float64)  # they are units
                 return project(toward(_times(lines, v)), lengths)
 
-            def summed(labels: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-                return back(_times(one_each(labels, amounts, k), u))
+            def summed(factor: np.ndarray, u: Any = u) -> tuple[np.ndarray, np.ndarray | None]:
+                """What the lines are multiples of; where cells have weights, its entries divided by the second."""
+                sums = back(_times(factor, u))
+                if not source.is_masked:
+                    return sums, None
+                return sums, products.left_squares(factor, u) if on_rows else products.right_squares(factor)
+
+            def refilled(sums: np.ndarray, left: np.ndarray, rng: Any = None) -> np.ndarray:
+                """The sums of the clusters; one without points gets a point of which the others leave most."""
+                for j in np.flatnonzero(~sums.any(axis=0)):
+                    worst = most_left(left, rng)
+                    if left[worst] <= NOTHING * points.max(initial=0.0):
+                        break
+                    chosen = np.zeros((len(points), 1), sums.dtype)
+                    chosen[worst] = 1
+                    line = unit_columns(_quotient(*summed(chosen, None)), v)[0]
+                    sums = sums.copy()
+                    sums[:, [j]] = line
+                    left = np.minimum(left, points - clustered(line)[2])
+                return sums
 
             def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
                 lines, factor = given[::-1] if on_rows else given
                 if lines is not None:
                     return {"sums": lines.T if on_rows else lines}
                 if factor is not None:
-                    return {"sums": back(_times(factor if on_rows else factor.T, u))}
+                    return {"sums": _quotient(*summed(factor if on_rows else factor.T))}
+                if source.is_masked and not first:  # singular vectors know no weights
+                    nothing = np.zeros((source.shape[1 if on_rows else 0], k), source.float_dtype)
+                    return {"sums": refilled(nothing, points * _seen(u, points), rng)}
                 U, sigma, V = randomized_svd(source, summary, k, rng)
                 if s is not None:
                     U = U * np.divide(1, np.sqrt(s), out=np.zeros(len(s)), where=s > 0)[:, None]
                 found = spectral_lines((U if on_rows else V) * sigma, k, u, None if first else rng)
-                return {"sums": summed(found[0], found[1].astype(source.float_dtype))}
+                return {
+                    "sums": _quotient(*summed(one_each(found[0], found[1].astype(source.float_dtype), k)))
+                }
 
             def step(state: Arrays) -> Record:
-                lines = unit_columns(_refilled(state, points, u, v, toward, back), v)[0]
+                lines = unit_columns(refilled(state["sums"], state.get("left", np.zeros(len(points)))), v)[0]
                 labels, amounts, gains = clustered(lines)
-                sums = summed(labels, amounts)
+                sums, held = summed(one_each(labels, amounts, k))
                 sizes = np.bincount(labels, gains if u is None else gains * u, k)
                 scale = sizes**0.25  # lines and the factor on them have equal norms then
                 over = np.divide(1, scale, out=np.zeros(k), where=scale > 0)
                 seen = slice(None) if v is None else v > 0
-                halves = (sums * over)[seen], (lines * sizes * over)[seen]
+                halves = (sums * over)[seen], (lines * (sizes if held is None else held) * over)[seen]
                 residual = relative_residual((lines * scale)[seen], *halves)
                 before = state.get("lines", np.zeros_like(lines))
                 change = relative_change(float(np.linalg.norm(lines - before)), float(np.linalg.norm(lines)))
                 left = np.where(_seen(u, points), points - gains, 0)
-                state.update(lines=lines, sums=sums, left=left)
+                state.update(lines=lines, sums=_quotient(sums, held), left=left)
                 kkt = max(residual, idle(sizes, left, points))
                 return Record(0.5 * float(summary.squares - sizes.sum()), kkt, change)
 
@@ -165,7 +202,8 @@ class OrthogonalNMF(IterativeFactorization):
             labels, amounts, gains = clustered(lines)
         self.labels_ = labels
         if on_rows:
-            sizes = np.bincount(labels, gains if u is None else gains * u, k)
+            squares = amounts.astype(np.float64) ** 2 if source.is_masked else gains
+            sizes = np.bincount(labels, squares if u is None else squares * u, k)
             self.components_ = times((lines * np.sqrt(sizes)).T, -power_of(source), source.float_dtype)
         else:
             self.components_ = unit_columns(one_each(labels, amounts, k))[0].T
@@ -174,11 +212,13 @@ class OrthogonalNMF(IterativeFactorization):
         return self._rows(source)
 
     def _rows(self, source: Source) -> np.ndarray:
-        H, P, power = near_one(self.components_, source)
-        if self.orthogonal == "H":  # its rows are units
-            return times(P, power)
-        labels, amounts, _ = project(P, np.einsum("ij,ij->i", H, H, dtype=np.float64))
-        return one_each(labels, times(amounts, power), len(H))
+        if self.orthogonal == "W":
+            return on_lines(self.components_, source)
+        H, P, power = near_one(self.components_, source)  # its rows are units
+        if source.is_masked:
+            with workers(len(source.bounds())) as pool:
+                P = _quotient(P, CellProducts(source, pool).right_squares(H.T), empty=0.0)
+        return times(P, power)
 
     def _transform_source(self, source: Source) -> np.ndarray:
         self._in_range(source, source.summary())
@@ -193,17 +233,13 @@ def _seen(weights: np.ndarray | None, points: np.ndarray) -> np.ndarray:
     return np.ones(len(points), bool) if weights is None else weights > 0
 
 
-def _refilled(state: Arrays, points: np.ndarray, u: Any, v: Any, toward: Any, back: Any) -> np.ndarray:
-    """The sums of the clusters; a cluster without points gets the one of which the others leave most."""
-    sums, left = state["sums"], state.get("left", np.zeros(len(points)))
-    for j in np.flatnonzero(~sums.any(axis=0)):
-        worst = int(left.argmax())
-        if left[worst] <= NOTHING * points.max(initial=0.0):
-            break
-        chosen = np.zeros((len(points), 1), sums.dtype)
-        chosen[worst] = 1
-        line = unit_columns(back(chosen), v)[0]
-        sums = sums.copy()
-        sums[:, [j]] = line
-        left = np.minimum(left, points - project(toward(_times(line, v)), np.ones(1))[2])
-    return sums
+def _quotient(sums: np.ndarray, held: np.ndarray | None, empty: float | None = None) -> np.ndarray:
+    """Sums / held; where nothing was observed, ``empty``, or the mean of the column's other entries."""
+    if held is None:
+        return sums
+    seen = held > 0
+    found = np.divide(sums, held, out=np.zeros_like(sums), where=seen)
+    if empty is None and not seen.all():
+        means = found.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        found = np.where(seen, found, means.astype(found.dtype))
+    return found

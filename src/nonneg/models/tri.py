@@ -7,19 +7,19 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data import Source, Summary
-from ..data.products import Products
+from ..data.products import CellProducts
 from ..data.threads import workers
 from ..init.nndsvd import randomized_svd
 from ..solvers.iterate import Arrays
 from ..solvers.kkt import relative_residual
-from ..solvers.lines import NOTHING, balance, idle, one_each, project, spectral_lines, squares_of
+from ..solvers.lines import NOTHING, balance, idle, most_left, one_each, project, spectral_lines, squares_of
 from ..solvers.step import Record, relative_change
 from .base import check_count
 from .callbacks import with_callbacks
-from .codes import near_one
+from .codes import on_lines
 from .inputs import start_value
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
@@ -41,10 +41,12 @@ class TriNMF(IterativeFactorization):
     Parameters
     ----------
     n_components : int or pair of int, default=10
-        (k, l), the clusters of rows and of columns; one number stands for both.
+        (k, l), the clusters of rows and of columns, as tuple, list or array; one number stands for both.
+    missing : {"error", "ignore", "unstored"}, default="error"
+        As for `NMF`. Cells with weights (``weights`` of `fit`, 0 means missing) keep every step exact.
     n_init : int, default=1
         Starts: the first from the singular vectors, with lines through the points that lie farthest apart; the others
-        with lines drawn at random.
+        with lines drawn at random. Where cells are missing these go through points of X itself.
     max_iter, tol, max_time, checkpoint, random_state, verbose
         As for `NMF`. The residual is that of the factors on their supports.
 
@@ -66,7 +68,8 @@ class TriNMF(IterativeFactorization):
     -----
     Two clusters of rows whose rows of S are multiples of each other are one cluster: sizes are in F. To cluster by
     level take k-means on the rows. As k-means, the method ends in local minima: several starts help where blocks
-    are close.
+    are close. A row or column without an observed cell is 0 in its factor and has label 0; so is a block of S.
+    There is no ``frozen``: H_init starts G, whose columns have norm 1 and disjoint supports by definition.
 
     References
     ----------
@@ -84,17 +87,19 @@ class TriNMF(IterativeFactorization):
     ((2, 3), 1, 1)
     """
 
-    _takes_weights = False
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
-        "n_components": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "n_components": [Interval(Integral, 1, None, closed="left"), tuple, list, np.ndarray],
+        "missing": [StrOptions({"error", "ignore", "unstored"})],
     }
 
     def __init__(
-        self, n_components: int | Sequence[int] = 10, *, n_init: int = 1, max_iter: int = 500, tol: float = 1e-4,
-        max_time: float | None = None, checkpoint: Any = None, random_state: Any = None, verbose: int = 0,
+        self, n_components: int | Sequence[int] = 10, *, missing: str = "error", n_init: int = 1, max_iter: int = 500,
+        tol: float = 1e-4, max_time: float | None = None, checkpoint: Any = None, random_state: Any = None,
+        verbose: int = 0,
     ) -> None:  # fmt: skip
         self.n_components = n_components
+        self.missing = missing
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -109,9 +114,9 @@ class TriNMF(IterativeFactorization):
 
     def _clusters(self) -> tuple[int, int]:
         given = self.n_components
-        if not isinstance(given, (tuple, list)):
+        if not isinstance(given, (tuple, list, np.ndarray)):
             return (check_count("n_components", given),) * 2
-        if len(given) != 2:
+        if np.shape(given) != (2,):
             raise ValueError(
                 f"n_components={given!r} must be one number, or a pair: clusters of rows and of columns"
             )
@@ -128,17 +133,24 @@ class TriNMF(IterativeFactorization):
         rows = rows if s is None else np.where(s > 0, rows, 0)
         ones = np.ones(n) if s is None else s
         with workers(len(source.bounds())) as pool:
-            products = Products(source, pool)
+            products = CellProducts(source, pool)
 
             def settled(F: np.ndarray, G: np.ndarray, left: tuple[np.ndarray, np.ndarray], XF: np.ndarray):
                 """The best core, and clusters without a member on what is left of one row or column."""
                 f = np.einsum("ij,ij->j", F * ones[:, None], F, dtype=np.float64)
                 g = np.einsum("ij,ij->j", G, G, dtype=np.float64)
                 XG, over_f, over_g = products.right(G), _inverse(f), _inverse(g)
-                S = (XF.T @ G).astype(np.float64) * over_f[:, None] * over_g
-                gain = float(f @ (S**2) @ g)
-                _refill(S, f == 0, XG, g, rows, left[0])
-                _refill(S.T, g == 0, XF, f, columns, left[1])
+                if source.is_masked:
+                    wF, wG = products.left_squares(F, s), products.right_squares(G)
+                    board = (F**2 * ones[:, None]).T.astype(np.float64) @ wG
+                    S = (XF.T @ G).astype(np.float64) * _inverse(board)
+                    gain = float(np.sum(board * S**2))
+                else:
+                    wF, wG = f, g
+                    S = (XF.T @ G).astype(np.float64) * over_f[:, None] * over_g
+                    gain = float(f @ (S**2) @ g)
+                _refill(S, f == 0, XG, wG, rows, left[0])
+                _refill(S.T, g == 0, XF, wF, columns, left[1])
                 return {"F": F, "S": S, "G": G, "XG": XG, "XF": XF}, f, g, gain
 
             def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
@@ -153,26 +165,42 @@ class TriNMF(IterativeFactorization):
                     labels, amounts = spectral_lines(V * sigma, p, None, draw)
                     G = one_each(labels, amounts.astype(kind), p)
                 F, G = _hard(F), _hard(G)
+                if source.is_masked and not first:
+                    F, G = redrawn(F, G, rng)
                 none = (np.zeros(n), np.zeros(m))
                 return settled(F, G, none, products.left((F * ones[:, None]).astype(kind)))[0]
 
+            def redrawn(
+                F: np.ndarray, G: np.ndarray, rng: np.random.Generator
+            ) -> tuple[np.ndarray, np.ndarray]:
+                """F or G from lines through points, by their observed cells: singular vectors know no weights."""
+                S, kind = np.zeros((k, p)), source.float_dtype
+                if rng.integers(2):
+                    XG, wG = products.right(G), products.right_squares(G)
+                    _refill(S, np.ones(k, bool), XG, wG, rows, rows, rng)
+                    return one_each(*project(XG @ S.T, _lengths(S, wG))[:2], k).astype(kind), G
+                XF, wF = products.left((F * ones[:, None]).astype(kind)), products.left_squares(F, s)
+                _refill(S.T, np.ones(p, bool), XF, wF, columns, columns, rng)
+                return F, one_each(*project(XF @ S, wF @ (S**2))[:2], p).astype(kind)
+
             def step(state: Arrays) -> Record:
                 S, G, kind = state["S"], state["G"], source.float_dtype
-                g = np.einsum("ij,ij->j", G, G, dtype=np.float64)
-                labels, amounts, gains = project(state["XG"] @ S.T, (S**2) @ g)
+                labels, amounts, gains = project(state["XG"] @ S.T, _lengths(S, products.right_squares(G)))
                 F = one_each(labels, amounts.astype(kind), k)
                 f = np.bincount(labels, ones * amounts.astype(np.float64) ** 2, k)
                 XF = products.left((F * ones[:, None]).astype(kind))
-                column_labels, amounts, column_gains = project(XF @ S, f @ (S**2))
+                wF = products.left_squares(F, s) if source.is_masked else f
+                column_labels, amounts, column_gains = project(XF @ S, wF @ (S**2))
                 G = one_each(column_labels, amounts.astype(kind), p)
                 moved = np.linalg.norm(F - state["F"]) / (np.linalg.norm(F) or 1.0)
                 left = (np.where(ones > 0, rows - gains, 0), columns - column_gains)
                 found, f, g, gain = settled(F, G, left, XF)
                 state.update(found)
                 S = found["S"] * (f > 0)[:, None] * (g > 0)
+                wF, wG = (wF, products.right_squares(G)) if source.is_masked else (f, g)
                 residual = max(
-                    _residual(F, found["XG"] @ S.T, f, (S**2) @ g, s),
-                    _residual(G, XF @ S, g, f @ (S**2), None),
+                    _residual(F, found["XG"] @ S.T, f, (S**2) @ g, _lengths(S, wG), s),
+                    _residual(G, XF @ S, g, f @ (S**2), wF @ (S**2), None),
                 )
                 change = relative_change(float(moved), 1.0)
                 kkt = max(residual, idle(f, left[0], rows), idle(g, left[1], columns))
@@ -191,26 +219,21 @@ class TriNMF(IterativeFactorization):
         self.n_components_ = len(S)
         self.column_factor_, self.column_labels_ = G, G.argmax(axis=1)
         self.components_ = times(S @ G.T, -power_of(source), source.float_dtype)
-        F = self._rows(source)
+        F = on_lines(self.components_, source)
         scale = np.sqrt(np.einsum("ij,ij->j", F * ones[:, None], F, dtype=np.float64))
         scale = np.where(scale > 0, scale, 1.0)
         self.core_ = times(S * scale[:, None], -power_of(source), source.float_dtype)
         self.components_ = times((S * scale[:, None]) @ G.T, -power_of(source), source.float_dtype)
-        self.row_factor_ = self._rows(source)
+        self.row_factor_ = on_lines(self.components_, source)
         self.row_labels_ = self.row_factor_.argmax(axis=1)
-
-    def _rows(self, source: Source) -> np.ndarray:
-        H, P, power = near_one(self.components_, source)
-        labels, amounts, _ = project(P, np.einsum("ij,ij->i", H, H, dtype=np.float64))
-        return one_each(labels, times(amounts, power), len(H))
 
     def _transform_source(self, source: Source) -> np.ndarray:
         self._in_range(source, source.summary())
-        return self._rows(source)
+        return on_lines(self.components_, source)
 
 
 def _inverse(squares: np.ndarray) -> np.ndarray:
-    return np.divide(1.0, squares, out=np.zeros(len(squares)), where=squares > 0)
+    return np.divide(1.0, squares, out=np.zeros(squares.shape), where=squares > 0)
 
 
 def _hard(V: np.ndarray) -> np.ndarray:
@@ -219,27 +242,41 @@ def _hard(V: np.ndarray) -> np.ndarray:
     return one_each(labels, V[np.arange(len(V)), labels], V.shape[1])
 
 
+def _lengths(S: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Squares of the lines S Gᵀ from those of the columns of G, (p,), or as every row sees these, (n, p)."""
+    return (S**2) @ squares if squares.ndim == 1 else squares @ (S**2).T
+
+
 def _refill(
-    S: np.ndarray, empty: np.ndarray, P: np.ndarray, sizes: np.ndarray, points: np.ndarray, left: np.ndarray
-) -> None:
-    """Give row a of S, for each empty cluster a, the point of which the lines before leave most.
+    S: np.ndarray, empty: np.ndarray, P: np.ndarray, sizes: np.ndarray, points: np.ndarray, left: np.ndarray,
+    rng: np.random.Generator | None = None,
+) -> None:  # fmt: skip
+    """Give row a of S, for each empty cluster a, the point of which the lines before leave most, or one drawn by that.
 
     ``P`` are the products of the points with columns of squares ``sizes``, in which a line is described.
     """
-    over, limit = _inverse(sizes), NOTHING * points.max(initial=0.0)
+    over, limit = np.broadcast_to(_inverse(sizes), P.shape), NOTHING * points.max(initial=0.0)
     for a in np.flatnonzero(empty):
-        worst = int(left.argmax())
+        worst = most_left(left, rng)
         if left[worst] <= limit:
             break
-        S[a] = P[worst] * over
-        left = np.minimum(left, points - project(P @ S[[a]].T, (S[[a]] ** 2) @ sizes)[2])
+        S[a] = P[worst] * over[worst]
+        left = np.minimum(left, points - project(P @ S[[a]].T, _lengths(S[[a]], sizes))[2])
 
 
 def _residual(
-    V: np.ndarray, P: np.ndarray, own: np.ndarray, other: np.ndarray, weights: np.ndarray | None
+    V: np.ndarray,
+    P: np.ndarray,
+    own: np.ndarray,
+    other: np.ndarray,
+    lengths: np.ndarray,
+    weights: np.ndarray | None,
 ) -> float:
-    """First-order residual of the positive entries of V, with products P and the squares of the lines they lie on."""
+    """First-order residual of the positive entries of V, with products P and the squares of the lines they lie on.
+
+    ``lengths`` are these squares as every row sees them; ``own`` and ``other`` say how the columns are balanced.
+    """
     seen = (slice(None) if weights is None else weights > 0,)
     scale = balance(own, other)
-    halves = P * (V > 0) / scale, V * other / scale
+    halves = P * (V > 0) / scale, V * lengths / scale
     return relative_residual((V * scale)[seen], halves[0][seen], halves[1][seen])

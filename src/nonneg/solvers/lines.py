@@ -4,6 +4,9 @@ A non-negative factor has orthogonal columns exactly when no row has two positiv
 its best rows are projections: point x goes to the half-line {t h_k, t ≥ 0} that leaves least of it, which is the
 one with the largest x·h_k / ‖h_k‖, and t = x·h_k / ‖h_k‖². With the mean direction as the best line of a cluster
 this is k-means for directions that are weighted by their length (Pompili, Gillis, Absil & Glineur 2014, section 3).
+
+With weights w of the cells all of this holds for the products Σ_j w_ij x_ij h_kj and the squares Σ_j w_ij h_kj², which
+then depend on the row.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..data import Source
+from ..data.products import like, values
 
 __all__ = [
     "NOTHING",
     "balance",
     "idle",
+    "most_left",
     "one_each",
     "project",
     "spectral_lines",
@@ -34,8 +39,8 @@ def project(P: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     ----------
     P : ndarray of shape (n, k)
         x_i · h_k.
-    squares : ndarray of shape (k,)
-        ‖h_k‖²; a line of length 0 takes nothing.
+    squares : ndarray of shape (k,) or (n, k)
+        ‖h_k‖², as every row sees it where cells have weights; a line of length 0 takes nothing.
 
     Returns
     -------
@@ -45,12 +50,13 @@ def project(P: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     gains : ndarray of shape (n,), float64
         ‖x_i‖² − ‖x_i − t h‖².
     """
-    inverse = np.divide(1.0, squares, out=np.zeros(len(squares)), where=squares > 0)
+    inverse = np.divide(1.0, squares, out=np.zeros(squares.shape), where=squares > 0)
     lengths = np.maximum(P, 0) * np.sqrt(inverse)
     labels = lengths.argmax(axis=1)
     rows = np.arange(len(P))
     length = lengths[rows, labels].astype(np.float64)
-    return labels, (length * np.sqrt(inverse)[labels]).astype(P.dtype), length**2
+    own = np.broadcast_to(np.sqrt(inverse), P.shape)[rows, labels]
+    return labels, (length * own).astype(P.dtype), length**2
 
 
 def one_each(labels: np.ndarray, amounts: np.ndarray, k: int) -> np.ndarray:
@@ -82,11 +88,22 @@ def idle(sizes: np.ndarray, left: np.ndarray, points: np.ndarray) -> float:
     return share if (sizes == 0).any() and share > NOTHING else 0.0
 
 
+def most_left(left: np.ndarray, rng: np.random.Generator | None = None) -> int:
+    """The point of which most is left; with ``rng`` a point drawn with that as its chance."""
+    chances = np.maximum(left, 0)  # rounding may have gone below
+    total = float(chances.sum())
+    if rng is None or not total > 0:
+        return int(left.argmax())
+    return int(rng.choice(len(left), p=chances / total))
+
+
 def squares_of(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Σ_j x_ij² of the rows, and Σ_i s_i x_ij² of the columns with s the row weights, in float64."""
+    """Σ_j w_ij x_ij² of the rows, and Σ_i s_i w_ij x_ij² of the columns, in float64; w of cells, s of rows."""
     rows, columns = np.zeros(source.shape[0]), np.zeros(source.shape[1])
     for block in source.blocks():
         X = block.X.astype(np.float64)
+        if block.weights is not None:
+            X = like(X, values(X) * np.sqrt(block.weights))
         squares = X.multiply(X) if block.is_sparse else X * X
         rows[block.rows] = np.asarray(squares.sum(axis=1)).ravel()
         ones = np.ones(X.shape[0]) if block.row_weights is None else block.row_weights.astype(np.float64)
