@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment, nnls
 
 from nonneg import NMF, ConvolutiveNMF
 from nonneg.kernels.convolutive import overlaps, sweep
-from nonneg.solvers.convolutive import folded, shifted
+from nonneg.solvers.shifts import folded, shifted
 
 pytestmark = pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning")
 
@@ -146,6 +146,123 @@ def test_sparse_agrees_and_units_do_not_matter(loss):
     np.testing.assert_allclose(huge.patterns_ * 2.0**-900, model.patterns_, rtol=1e-6, atol=1e-9)
 
 
+def holes(X, share=0.2):
+    return np.random.default_rng(5).random(X.shape) < share
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+def test_what_a_missing_cell_holds_has_no_influence(loss, make):
+    X, _, _ = planted(1, n=80)
+    gone, settings = holes(X), {"width": 6, "loss": loss, "max_iter": 15, "random_state": 0}
+    fits = []
+    for value in (X[gone], 1e6, np.inf):
+        Y = X.copy()
+        Y[gone] = value
+        model = ConvolutiveNMF(3, **settings).fit(make(Y), weights=1.0 - gone)
+        codes = model.transform(make(Y), weights=1.0 - gone)
+        score = np.array(model.score(make(Y), weights=1.0 - gone))
+        fits.append([model.patterns_, model.components_, codes, score])
+    for other in fits[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(fits[0], other, strict=True))
+    by_nan = ConvolutiveNMF(3, missing="ignore", **settings).fit(make(np.where(gone, np.nan, X)))
+    np.testing.assert_allclose(by_nan.patterns_, fits[0][0], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_weights_that_are_all_alike_change_nothing(loss):
+    X, _, _ = planted(1, n=80)
+    settings = {"width": 6, "loss": loss, "max_iter": 20, "tol": 0, "random_state": 0}
+    plain = ConvolutiveNMF(3, **settings).fit(X)
+    ones = ConvolutiveNMF(3, **settings).fit(X, weights=np.ones_like(X))
+    np.testing.assert_array_equal(ones.patterns_, plain.patterns_)
+    fours = np.full(X.shape, 4.0)  # by the updates of weighted cells
+    heavy = ConvolutiveNMF(3, **settings).fit(X, weights=fours)
+    np.testing.assert_allclose(heavy.patterns_, plain.patterns_, rtol=1e-6, atol=1e-6)
+    assert heavy.reconstruction_err_ == pytest.approx(2 * plain.reconstruction_err_, rel=1e-6)
+    np.testing.assert_allclose(heavy.transform(X, weights=fours), plain.transform(X), rtol=1e-6, atol=1e-6)
+    assert heavy.score(X, weights=fours) == pytest.approx(plain.score(X), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_planted_patterns_behind_missing_cells(loss, seed):
+    X, _, P = planted(seed)
+    gone = holes(X)
+    gone[100:102] = True  # two whole moments
+    Y = np.where(gone, np.nan, X)
+    model = ConvolutiveNMF(3, width=6, loss=loss, missing="ignore", max_iter=150, random_state=seed).fit(Y)
+    losses = model.history_["loss"]
+    assert (np.diff(losses) <= 1e-12 * losses[:-1]).all()
+    assert cosines(model.patterns_, P)[0].min() > 0.99
+    back = model.inverse_transform(model.transform(Y))
+    assert np.linalg.norm((X - back)[gone]) < 0.05 * np.linalg.norm(X[gone])
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+def test_transform_solves_the_weighted_problem(make):
+    X, _, _ = planted(0, noise=0.3)
+    model = ConvolutiveNMF(3, width=6, max_iter=30, random_state=0).fit(X[:200])
+    new, rng = X[200:240], np.random.default_rng(0)
+    V = rng.uniform(0.2, 3, new.shape) * (rng.random(new.shape) < 0.5)
+    D = np.array([model_of(e.reshape(40, 3), model.patterns_).ravel() for e in np.eye(120)]).T
+    root = np.sqrt(V).ravel()
+    best, residual = nnls(root[:, None] * D, root * new.ravel())
+    np.testing.assert_allclose(model.transform(make(new), weights=V).ravel(), best, atol=1e-6 * best.max())
+    assert model.score(make(new), weights=V) == pytest.approx(-0.5 * residual**2 / V.sum(), rel=1e-8)
+
+
+def test_kl_with_weights_is_stationary():
+    X, _, _ = planted(0, noise=0.3)
+    V = np.random.default_rng(0).uniform(0.2, 3, X.shape) * ~holes(X, 0.4)
+    model = ConvolutiveNMF(3, width=6, loss="kl", max_iter=30, random_state=0).fit(X[:200], weights=V[:200])
+    X, V = X[200:260], V[200:260]
+    W, P = model.transform(X, weights=V), model.patterns_
+    ratio = V * (1 - X / model_of(W, P))
+    slope = np.array(
+        [
+            [
+                (ratio[t : t + 6] * P[j, : 60 - t]).sum() / (V[t : t + 6] * P[j, : 60 - t]).sum()
+                for j in range(3)
+            ]
+            for t in range(60)
+        ]
+    )
+    assert slope.min() > -1e-3 and np.abs(slope[np.greater(W, 1e-2 * W.max())]).max() < 1e-3
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_frozen_patterns_stay(loss, masked):
+    X, _, P = planted(3)
+    Y = np.where(holes(X) & masked, np.nan, X)
+    H = np.random.default_rng(1).random(P.shape) * P.mean()
+    H[1] = 7 * P[2]
+    settings = {"width": 6, "loss": loss, "missing": "ignore", "max_iter": 60, "random_state": 0}
+    for unit in (1.0, 2.0**-900):
+        model = ConvolutiveNMF(3, frozen=[1], **settings).fit(Y * unit, H_init=H * unit)
+        assert np.array_equal(model.patterns_[1], H[1] * unit)
+        assert np.array_equal(model.components_[1], (H[1] * unit).sum(axis=0))
+        losses = model.history_["loss"]
+        if unit == 1:  # the squares of the others are below the floats
+            assert (np.diff(losses) <= 1e-12 * losses[:-1]).all() and losses[-1] < 0.5 * losses[0]
+    assert cosines(model.patterns_ / unit, P)[0].min() > 0.95
+
+
+def test_columns_and_stretches_of_which_nothing_was_observed():
+    X, _, _ = planted(0)
+    X[:, 4] = X[50:60] = np.nan
+    for loss in ("frobenius", "kl"):
+        with pytest.warns(UserWarning, match=r"no observed cell in column 4: components_ holds the mean"):
+            model = ConvolutiveNMF(3, width=6, loss=loss, missing="ignore", max_iter=30, random_state=0).fit(
+                X
+            )
+        rest = np.delete(model.patterns_, 4, axis=2)
+        np.testing.assert_allclose(model.patterns_[:, :, 4], rest.mean(axis=2), rtol=1e-10)
+        W = model.transform(X)
+        assert (W[50:55] == 0).all() and np.isfinite(W).all()
+
+
 def test_refusals():
     X, _, _ = planted(0)
     with pytest.raises(TypeError, match="sample_weight"):
@@ -154,5 +271,7 @@ def test_refusals():
         ConvolutiveNMF(3).fit(X, H_init=np.ones((3, 20)))
     with pytest.raises(ValueError, match="W_init was given without H_init"):
         ConvolutiveNMF(3).fit(X, W_init=np.ones((300, 3)))
+    with pytest.raises(ValueError, match="frozen= needs H_init"):
+        ConvolutiveNMF(3, frozen=[0]).fit(X)
     with pytest.raises(ValueError, match="width"):
         ConvolutiveNMF(3, width=0).fit(X)

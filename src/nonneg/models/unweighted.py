@@ -1,4 +1,4 @@
-"""Models whose rows have no weights: what their ``fit`` takes, and how it refuses weights."""
+"""Models whose rows have no weights, though cells may have some: what ``fit`` takes, and how it refuses weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .base import Factorization
 
-__all__ = ["UnweightedFactorization"]
+__all__ = ["UnweightedFactorization", "WeightedCellsFactorization"]
 
 
 def _refusing_weights(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +18,7 @@ def _refusing_weights(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(method)
     def checked(self: Any, X: Any, y: Any = None, **options: Any) -> Any:
-        for name in ("sample_weight", "weights"):
+        for name in ("sample_weight",) if self._takes_weights else ("sample_weight", "weights"):
             if options.pop(name, None) is not None:
                 raise TypeError(
                     f"{type(self).__name__}.{method.__name__} takes no {name}: {self._why_unweighted}; leave it out"
@@ -48,3 +48,24 @@ class UnweightedFactorization(Factorization):
     ) -> np.ndarray:
         """Fit the model and return W."""
         return self._fit(X, None, None, W_init, H_init, want_W=True)
+
+
+class WeightedCellsFactorization(UnweightedFactorization):
+    """Base class of models in which cells have weights, or are missing, but rows have none."""
+
+    _takes_weights = True
+
+    @_refusing_weights
+    def fit(  # type: ignore[override]
+        self, X: Any, y: Any = None, *, weights: Any = None, W_init: Any = None, H_init: Any = None
+    ) -> Factorization:
+        """Fit the model to X; as `Factorization.fit`, without weights of rows."""
+        self._fit(X, None, weights, W_init, H_init)
+        return self
+
+    @_refusing_weights
+    def fit_transform(  # type: ignore[override]
+        self, X: Any, y: Any = None, *, weights: Any = None, W_init: Any = None, H_init: Any = None
+    ) -> np.ndarray:
+        """Fit the model and return W."""
+        return self._fit(X, None, weights, W_init, H_init, want_W=True)

@@ -3,6 +3,11 @@
 Side by side, the k · width columns of W shifted by 0, …, width − 1 rows are S (n, k · width), and the patterns below
 each other are H (k · width, m): X ≈ S H. So H moves as in NMF, and the gradient of W is that of S with the
 shifts taken back and added up.
+
+Where cells have weights v_tf, let c_f be the largest of a column. ½ Σ v (x − y)² lies below its tangent at the present
+X̂ plus ½ Σ c (y − x̂)², so least squares move by the same sweeps, from the slopes of the observed cells and with Gram
+matrices of all rows, in which columns weigh c: missing cells count as what was predicted, and the loss never rises. KL
+has the weights in both halves of its gradient.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import itertools
 
 import numpy as np
 
+from ..data import Source
 from ..data.threads import Workers
 from ..losses.beta import Stats
 from .iterate import Arrays
@@ -19,9 +25,10 @@ from .momentum import accelerated, at_rest
 from .mu import multiply
 from .problem import Problem
 from .quadratic import Sweep
+from .shifts import down, folded, shifted
 from .step import Record
 
-__all__ = ["BACKGROUND", "Convolution", "folded", "shifted"]
+__all__ = ["BACKGROUND", "Convolution"]
 
 SWEEPS = 8  # of each factor in an iteration
 BACKGROUND = 0.1  # of the mean of a pattern, where it is new: zeros would be slow to leave
@@ -30,31 +37,8 @@ SETTLED, MOVES, GAIN = (
     8,
     1e-4,
 )  # of the loss: when patterns are tried at other rows, for how long, and what counts
-CHECK, MAX_SWEEPS, MAX_UPDATES = 16, 4000, 2000  # for given patterns
+CHECK, MAX_SWEEPS, MAX_UPDATES, MAX_PASSES = 16, 4000, 2000, 1000  # for given patterns
 STILL = 1e-6  # of the largest amount: multiplicative updates that move none by more have ended
-
-
-def shifted(W: np.ndarray, width: int) -> np.ndarray:
-    """S[t, j · width + τ] = W[t − τ, j], 0 where t < τ; of shape (n, k · width)."""
-    before = np.vstack([np.zeros((width - 1, W.shape[1]), W.dtype), W])
-    windows = np.lib.stride_tricks.sliding_window_view(before, width, axis=0)[:, :, ::-1]
-    return windows.reshape(len(W), -1)
-
-
-def folded(A: np.ndarray, width: int) -> np.ndarray:
-    """The adjoint of `shifted`: Σ_τ A[t + τ, j · width + τ], of shape (n, k)."""
-    n, cells = len(A), A.reshape(len(A), -1, width)
-    out = np.zeros(cells.shape[:2], A.dtype)
-    for tau in range(min(width, n)):
-        out[: n - tau] += cells[tau:, :, tau]
-    return out
-
-
-def _down(V: np.ndarray, by: int, fill: float) -> np.ndarray:
-    """V moved down by some rows (up where ``by`` is negative); ``fill`` comes in at the other end."""
-    moved = np.roll(V, by, axis=0)
-    moved[slice(0, by) if by > 0 else slice(by, None)] = fill
-    return moved
 
 
 class Convolution:
@@ -69,6 +53,8 @@ class Convolution:
 
     def __init__(self, problem: Problem, width: int, pool: Workers) -> None:
         self.problem, self.width, self.pool = problem, width, pool
+        self.frozen = np.repeat(problem.frozen, width)  # rows of H
+        self.ceilings = _ceilings(problem.source) if problem.source.is_masked else None
 
     def step(self, state: Arrays, tol: float) -> Record:
         """One move, extrapolated; where that no longer helps, a pattern may begin a row earlier or later.
@@ -99,12 +85,11 @@ class Convolution:
 
     def _nudged(self, state: Arrays, loss: float) -> tuple[dict[str, np.ndarray], float, float] | None:
         """The factors after a pattern was put a row up or down and a few moves, if their loss is lower."""
-        k = state["W"].shape[1]
-        for j, by in itertools.product(range(k), (1, -1)):
+        for j, by in itertools.product(np.flatnonzero(~self.problem.frozen), (1, -1)):
             W, H = state["W"].copy(), state["H"].copy()
             pattern, amounts = self._patterns(H)[j], W[:, j]
-            pattern[...] = _down(pattern, by, BACKGROUND * pattern.mean())
-            amounts[...] = _down(amounts, -by, 0.0)
+            pattern[...] = down(pattern, by, BACKGROUND * pattern.mean())
+            amounts[...] = down(amounts, -by, 0.0)
             at, last = {"W": W, "H": H}, np.inf
             for left in reversed(range(MOVES)):
                 at, found, kkt = self.move(at)
@@ -125,28 +110,27 @@ class Convolution:
         S = shifted(W, self.width)
         stats = self._stats(S, H)
         residual |= self._of_H(H, stats, units)
-        H = H.copy()
+        moved = H.copy()
         if self._squares:
-            free = np.zeros(len(H), bool)
-            Sweep(SWEEPS).columns(H, S.T @ S, stats.negative, 0.0, np.inf, free)
+            G = S.T @ S
+            Sweep(SWEEPS).columns(moved, G, self._pull(stats, G, H), 0.0, np.inf, self.frozen)
         else:
-            multiply(H, stats.negative, stats.positive, 1.0, self.problem.unit)
-        return {"W": W, "H": H}, self.loss(W, H), residual.relative
+            multiply(moved, stats.negative, stats.positive, 1.0, self.problem.unit)
+            moved[self.frozen] = H[self.frozen]
+        return {"W": W, "H": moved}, self.loss(W, moved), residual.relative
 
     def solve(self, H: np.ndarray, tol: float) -> np.ndarray:
-        """The W ≥ 0 of least loss for given patterns, to ``tol``: a convex problem, over all rows at once."""
-        from ..kernels.convolutive import overlaps, sweep
+        """The W ≥ 0 of least loss for given patterns, to ``tol``: a convex problem, over all rows at once.
 
+        Where a pattern would begin that has no observed cell under it, W is 0.
+        """
+        if self.ceilings is None:
+            return self._squares_solved(H, tol) if self._squares else self._multiplied(H, tol)
+        W = self._filled_in(H, tol) if self._squares else self._multiplied(H, tol)
+        return np.where(self.slopes(np.ones_like(W), H)[1] > 0, W, W.dtype.type(0))
+
+    def _multiplied(self, H: np.ndarray, tol: float) -> np.ndarray:
         n, k = self.problem.source.shape[0], len(H) // self.width
-        if self._squares:
-            W = np.zeros((n, k), H.dtype)
-            C, T = folded(self._products(H), self.width), overlaps(self._patterns(H))
-            largest, sizes = float(C.max(initial=0)), np.maximum(T[0, -1].diagonal(), np.finfo(H.dtype).tiny)
-            for _ in range(0, MAX_SWEEPS, CHECK):
-                sweep(W, C, T, CHECK)
-                if np.abs(np.minimum(W * sizes, -C)).max(initial=0) <= tol * largest:
-                    break
-            return W
         W = np.full((n, k), 1 / k, H.dtype)
         for _ in range(MAX_UPDATES):
             negative, positive = self.slopes(W, H)
@@ -157,6 +141,42 @@ class Convolution:
             multiply(W, negative, positive, 1.0, 1.0)
             if np.abs(W - before).max() <= STILL * W.max():
                 break
+        return (
+            W if self.ceilings is None else np.where(positive > 0, W, 0)
+        )  # nothing observed: nothing begins
+
+    def _squares_solved(self, H: np.ndarray, tol: float) -> np.ndarray:
+        from ..kernels.convolutive import overlaps, sweep
+
+        W = np.zeros((self.problem.source.shape[0], len(H) // self.width), H.dtype)
+        C, T = folded(self._products(H), self.width), overlaps(self._patterns(H))
+        largest, sizes = float(C.max(initial=0)), _sizes(T)
+        for _ in range(0, MAX_SWEEPS, CHECK):
+            sweep(W, C, T, CHECK)
+            if np.abs(np.minimum(W * sizes, -C)).max(initial=0) <= tol * largest:
+                break
+        return W
+
+    def _filled_in(self, H: np.ndarray, tol: float) -> np.ndarray:
+        """Where cells have weights: sweeps as in a fit, extrapolated (Nesterov), from rest again where that turns."""
+        from ..kernels.convolutive import sweep
+
+        V = W = np.zeros((self.problem.source.shape[0], len(H) // self.width), H.dtype)
+        T, largest, t = self._overlaps(H), 0.0, 1.0
+        sizes = _sizes(T)
+        for _ in range(MAX_PASSES):
+            negative, positive = self.slopes(V, H)
+            C, before, ahead = negative - positive, W, V
+            largest = largest or float(C.max(initial=0))
+            if np.abs(np.minimum(V * sizes, -C)).max(initial=0) <= tol * largest:
+                return V
+            W = V.copy()
+            sweep(W, C, T, CHECK)
+            if np.vdot(ahead - W, W - before) > 0:
+                V, t = W, 1.0
+            else:
+                t, last = (1 + np.sqrt(1 + 4 * t * t)) / 2, t
+                V = np.maximum(W + H.dtype.type((last - 1) / t) * (W - before), 0)
         return W
 
     def residual(self, W: np.ndarray, H: np.ndarray) -> float:
@@ -205,12 +225,25 @@ class Convolution:
         return balance(column_squares(W), whole, self.problem.unit).astype(H.dtype)
 
     def _move_W(self, W: np.ndarray, H: np.ndarray, negative: np.ndarray, positive: np.ndarray) -> None:
-        from ..kernels.convolutive import overlaps, sweep
+        from ..kernels.convolutive import sweep
 
         if self._squares:
-            sweep(W, negative - positive, overlaps(self._patterns(H)), SWEEPS)
+            sweep(W, negative - positive, self._overlaps(H), SWEEPS)
         else:
             multiply(W, negative, positive, 1.0, 1.0)
+
+    def _overlaps(self, H: np.ndarray) -> np.ndarray:
+        """What the rows of W share, with the weights that columns have at most."""
+        from ..kernels.convolutive import overlaps
+
+        return overlaps(self._patterns(H if self.ceilings is None else H * np.sqrt(self.ceilings)))
+
+    def _pull(self, stats: Stats, G: np.ndarray, H: np.ndarray) -> np.ndarray:
+        """Sᵀ X, where cells have weights with what they lack filled in; G is Sᵀ S."""
+        if self.ceilings is None:
+            return stats.negative
+        c = np.where(self.ceilings > 0, self.ceilings, 1)
+        return G @ H + (stats.negative - stats.positive) / c
 
     def _products(self, H: np.ndarray) -> np.ndarray:
         source = self.problem.source
@@ -227,5 +260,26 @@ class Convolution:
         return total
 
     def _of_H(self, H: np.ndarray, stats: Stats, units: np.ndarray) -> Residual:
-        to_H = np.repeat(1 / (self.problem.unit * units), self.width)[:, None].astype(H.dtype)
-        return residual_of(H, stats.negative, stats.positive, to_H, self._per)
+        to_H, free = np.repeat(1 / (self.problem.unit * units), self.width)[:, None], ~self.frozen
+        halves = stats.negative[free], stats.positive[free]
+        return residual_of(H[free], *halves, to_H[free].astype(H.dtype), self._per)
+
+
+def _sizes(T: np.ndarray) -> np.ndarray:
+    """Squares of the patterns, from their `overlaps`."""
+    return np.maximum(T[0, -1].diagonal(), np.finfo(T.dtype).tiny)
+
+
+def _ceilings(source: Source) -> np.ndarray:
+    """The largest weight of a cell in every column."""
+    largest = np.zeros(source.shape[1], source.float_dtype)
+    for block in source.blocks():
+        if block.weights is None:
+            found = np.ones_like(largest)
+        elif block.is_sparse:
+            found = np.zeros_like(largest)
+            np.maximum.at(found, block.X.indices, block.weights)
+        else:
+            found = block.weights.max(axis=0)
+        np.maximum(largest, found, out=largest)
+    return largest

@@ -31,7 +31,7 @@ from .rows import first_rows
 from .select import choose
 from .step import Solver, State
 
-__all__ = ["Start", "chi_square_roots", "squares_fit", "starting_point"]
+__all__ = ["Start", "chi_square_roots", "observed_means", "squares_fit", "starting_point"]
 
 SETTLED, PASSES = 3e-4, 30  # of the χ² fit: it ends when a pass lowers the loss by less than that part of it
 SMOOTHING = 0.7  # s above; .3 to 2 do as well
@@ -127,7 +127,7 @@ def _sums(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
     """
     rows, columns = np.empty(source.shape[0]), np.zeros(source.shape[1])
     if source.is_masked:
-        return _smoothed(*_means(source, pool), source)
+        return _smoothed(*observed_means(source, pool), source)
 
     def work(cut: tuple[int, int]) -> np.ndarray:
         block = source.block(*cut)
@@ -140,7 +140,7 @@ def _sums(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
     return _smoothed(rows, columns, source)
 
 
-def _means(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
+def observed_means(source: Source, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
     """Weighted means of the rows and of the columns over their observed cells; 0 where there are none."""
     rows = np.zeros((2, source.shape[0]))
 
