@@ -135,6 +135,56 @@ def test_shapes_and_units():
     assert scaled.core_ == pytest.approx(2.0**600 * model.core_, rel=1e-9)
 
 
+def test_ways_to_say_that_cells_are_missing():
+    """Two in ten are missing, and are found again."""
+    X = planted()[0]
+    seen = np.random.default_rng(5).random(X.shape) < 0.8
+    fit = {"n_init": 3, "tol": 1e-6, "max_iter": 3000, "random_state": 0}
+    by_weight = NonnegativeTucker((2, 3, 2), **fit).fit(np.where(seen, X, np.inf), weights=seen.astype(float))
+    by_nan = NonnegativeTucker((2, 3, 2), missing="ignore", **fit).fit(np.where(seen, X, np.nan))
+    stored = sparse.COO.from_numpy(np.where(seen, X + 1e-9, 0))
+    unstored = NonnegativeTucker((2, 3, 2), missing="unstored", **fit).fit(stored)
+    for model in (by_weight, by_nan, unstored):
+        whole = np.einsum("pqr,ip,jq,lr->ijl", model.core_, *model.factors_)
+        assert np.abs(whole - X).max() < 1e-2 * X.max()  # also where nothing was seen
+    codes = by_nan.transform(np.where(seen, X, np.nan)[:4])
+    assert codes == pytest.approx(by_nan.transform(X[:4], weights=seen[:4].astype(float)), rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.COO.from_numpy])
+def test_the_end_is_stationary_under_weights(make):
+    rng = np.random.default_rng(1)
+    X = planted()[0] + rng.random((20, 10, 8))
+    M, s = rng.uniform(0.2, 3, X.shape) * (rng.random(X.shape) < 0.8), rng.uniform(0.5, 2, 20)
+    model = NonnegativeTucker((2, 3, 2), tol=1e-6, max_iter=5000, random_state=0)
+    model.fit(make(X), weights=make(M), sample_weight=s)
+    assert model.converged_
+    parts = [model.core_, *model.factors_]
+    R = (np.einsum("pqr,ip,jq,lr->ijl", *parts) - X) * np.sqrt(M * s[:, None, None])
+    assert np.sum(R**2) == pytest.approx(model.reconstruction_err_**2, rel=1e-9)
+    R *= np.sqrt(M * s[:, None, None])
+    G, A, B, C = parts
+    slopes = [
+        np.einsum("ijl,ip,jq,lr->pqr", R, A, B, C),
+        np.einsum("ijl,pqr,jq,lr->ip", R, G, B, C),
+        np.einsum("ijl,pqr,ip,lr->jq", R, G, A, C),
+        np.einsum("ijl,pqr,ip,jq->lr", R, G, A, B),
+    ]
+    size = np.linalg.norm(X)
+    for V, slope, unit in zip(parts, slopes, (size, 1, 1, 1), strict=True):
+        assert np.abs(np.minimum(V / unit, slope * unit / size**2)).max() < 1e-5
+
+
+def test_rows_of_weight_two_under_cell_weights():
+    rng = np.random.default_rng(3)
+    X, counts = rng.gamma(1.0, size=(9, 5, 4)), rng.integers(0, 3, 9)
+    M, fit = rng.random(X.shape), {"random_state": 0, "max_iter": 30, "tol": 0}
+    weighted = NonnegativeTucker((2, 3, 2), **fit).fit(X, sample_weight=counts, weights=M)
+    again = {"weights": np.repeat(M, counts, axis=0)}
+    twice = NonnegativeTucker((2, 3, 2), **fit).fit(np.repeat(X, counts, axis=0), **again)
+    assert weighted.components_ == pytest.approx(twice.components_, rel=1e-6)
+
+
 def test_refusals():
     X = planted()[0]
     with pytest.raises(ValueError, match="one for each way of X"):
@@ -143,7 +193,5 @@ def test_refusals():
         NonnegativeTucker((2, 0, 2)).fit(X)
     with pytest.raises(ValueError, match="no start values"):
         NonnegativeTucker(2).fit(X, H_init=np.ones((2, 2)))
-    with pytest.raises(ValueError, match="takes no cell weights"):
-        NonnegativeTucker(2).fit(X, weights=np.ones(X.shape))
-    with pytest.raises(ValueError, match=r"NonnegativeTucker\.fit needs every cell: NTF\(missing='ignore'\)"):
+    with pytest.raises(ValueError, match=r"NonnegativeTucker\.fit fits missing cells with missing='ignore'"):
         NonnegativeTucker(2).fit(np.where(np.arange(len(X))[:, None, None] == 1, np.nan, X))

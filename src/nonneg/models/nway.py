@@ -42,7 +42,7 @@ class TensorFactorization(IterativeFactorization):
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples: 2 counts a sample twice.
         weights : array-like or sparse.COO of shape (n_samples, I_2, …, I_N), optional
-            `NTF` only: weights of the cells; 0 means missing, whatever the cell holds.
+            Weights of the cells; 0 means missing, whatever the cell holds.
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : list of array-like of shapes (I_d, n_components), d = 2, …, N, optional
             `NTF` only: start values of the factors.
@@ -67,7 +67,7 @@ class TensorFactorization(IterativeFactorization):
         X : array-like, memmap, torch tensor, sparse.COO or path, (n_samples, I_2, …, I_N)
             The samples have the shape ``tensor_shape_``.
         weights : array-like or sparse.COO of shape (n_samples, I_2, …, I_N), optional
-            `NTF` only: weights of the cells; 0 means missing.
+            Weights of the cells; 0 means missing.
         """
         return super().transform(X, weights=weights)
 
@@ -85,7 +85,7 @@ class TensorFactorization(IterativeFactorization):
         X : array-like, memmap, torch tensor, sparse.COO or path, (n_samples, I_2, …, I_N)
         y : ignored
         weights : array-like or sparse.COO of shape (n_samples, I_2, …, I_N), optional
-            `NTF` only: w, weights of the cells; 0 means missing.
+            w, weights of the cells; 0 means missing.
         sample_weight : array-like of shape (n_samples,), optional
             s, weights of the samples.
         """

@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data import Source, Summary
 from ..data.threads import Workers, workers
@@ -19,6 +19,7 @@ from ..solvers.problem import Problem
 from ..solvers.rows import START_SWEEPS, START_TOLERANCE, solve_rows
 from ..solvers.step import Record
 from ..solvers.tucker import Tucker, times_mode
+from ..solvers.tucker_cells import TuckerCells
 from .callbacks import with_callbacks
 from .nway import TensorFactorization
 from .parameters import ITERATION_PARAMETERS
@@ -33,14 +34,16 @@ class NonnegativeTucker(TensorFactorization):
 
         X_ijl… ≈ Σ_pqr… G_pqr… A_ip B_jq C_lr ⋯ ,  G, A, B, … ≥ 0
 
-    minimising ½ Σ s_i (X − model)², s the row weights. Each way has a number of components of its own, and the core G
-    says how they go together; with a diagonal core it is `NTF`. The first way counts samples: A is what `transform`
-    finds for new ones.
+    minimising ½ Σ s_i w_ijl… (X − model)², with row weights s and cell weights w. Each way has a number of components
+    of its own, and the core G says how they go together; with a diagonal core it is `NTF`. The first way counts
+    samples: A is what `transform` finds for new ones. Only `NTF` has ``frozen``: here the core would mix it.
 
     Parameters
     ----------
     ranks : int or sequence of int, default=3
         Components of each way, the first of them ``n_components_``; one number for all.
+    missing : {"error", "ignore", "unstored"}, default="error"
+        ``"ignore"``: NaN cells are missing. ``"unstored"``: so are cells that a sparse X does not store.
     n_init : int, default=1
         Random starts; the best is kept.
     max_iter : int, default=500
@@ -73,11 +76,13 @@ class NonnegativeTucker(TensorFactorization):
     -----
     X may be dense, of two ways or more, or a ``sparse.COO``, which is never made dense. Unlike `NTF`, the decomposition
     is not unique in general; zeros in core and factors make it nearly so. An iteration holds the model without one
-    factor, ranks[d] / I_d times the size of a dense X.
+    factor, ranks[d] / I_d times the size of a dense X. Where cells have weights or are missing, factors move by one
+    Gram matrix a row, and the core on cells filled by the model: several passes over X more an iteration.
 
     References
     ----------
-    Kim and Choi (2007), *Nonnegative Tucker decomposition*, CVPR, eq. 7. Phan and Cichocki (2011), HALS for it.
+    Kim and Choi (2007), *Nonnegative Tucker decomposition*, CVPR, eq. 7. Phan and Cichocki (2011), HALS for it. Kim and
+    Choi (2009), *Weighted nonnegative matrix factorization*, ICASSP, for the filled cells.
 
     Examples
     --------
@@ -90,18 +95,18 @@ class NonnegativeTucker(TensorFactorization):
     ((2, 3, 2), (4, 2))
     """
 
-    _takes_weights = False
-    _for_missing = "NTF(missing='ignore') leaves missing cells out, and its inverse_transform fills them"
     _parameter_constraints = {
         **{name: allowed for name, allowed in ITERATION_PARAMETERS.items() if name != "n_components"},
         "ranks": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "missing": [StrOptions({"error", "ignore", "unstored"})],
     }
 
     def __init__(
-        self, ranks: Any = 3, *, n_init: int = 1, max_iter: int = 500, tol: float = 1e-4,
+        self, ranks: Any = 3, *, missing: str = "error", n_init: int = 1, max_iter: int = 500, tol: float = 1e-4,
         max_time: float | None = None, checkpoint: Any = None, random_state: Any = None, verbose: int = 0,
     ) -> None:  # fmt: skip
         self.ranks = ranks
+        self.missing = missing
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -254,4 +259,5 @@ class NonnegativeTucker(TensorFactorization):
         return -loss_times(loss / summary.total_weight, -2 * power_of(source))
 
     def _tucker(self, source: Source, summary: Summary, pool: Workers) -> Tucker:
-        return Tucker(self._tensor(source), summary, pool)
+        how = TuckerCells if source.is_masked else Tucker
+        return how(self._tensor(source), summary, pool)

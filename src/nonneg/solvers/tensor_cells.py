@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.block import Block
 from ..data.scaled import times_columns
+from ..data.tensor import Tensor
 from ..losses import as_loss
 from .alternating import _times_rows
 from .kernel_rows import kl_rows, kl_value, weighted_rows
@@ -19,9 +20,26 @@ from .kkt import Residual, residual_of
 from .problem import Fixed
 from .tensor import CP, Factors, hadamard
 
-__all__ = ["ByCells"]
+__all__ = ["ByCells", "unfolded_blocks"]
 
 SWEEPS, KL_SWEEPS = 8, 2
+
+
+def unfolded_blocks(
+    tensor: Tensor, d: int, s: np.ndarray | None, power: float
+) -> Callable[[tuple[int, int]], Block]:
+    """Blocks of an unfolding; row weights of the tensor are factors s^power of columns there, but for mode 0."""
+    source = tensor.unfold(d)
+    if d == 0 or s is None:
+        return lambda cut: source.block(*cut)
+    places, s = tensor.places(d), (s**power).astype(source.float_dtype)
+    weights = np.repeat(s, source.shape[1] // len(s)) if places is None else s[places[0]]
+
+    def block(cut: tuple[int, int]) -> Block:
+        found = source.block(*cut)
+        return Block(found.start, found.stop, times_columns(found.X, weights), found.weights)
+
+    return block
 
 
 class ByCells(CP):
@@ -33,18 +51,7 @@ class ByCells(CP):
         return 1 / self.beta
 
     def _blocks(self, d: int) -> Callable[[tuple[int, int]], Block]:
-        """Blocks of the unfolding; row weights of the tensor are weights of columns there, but for the first mode."""
-        source = self.tensor.unfold(d)
-        if d == 0 or self.s is None:
-            return lambda cut: source.block(*cut)
-        places, s = self.tensor.places(d), (self.s**self.power).astype(source.float_dtype)
-        weights = np.repeat(s, source.shape[1] // len(s)) if places is None else s[places[0]]
-
-        def block(cut: tuple[int, int]) -> Block:
-            found = source.block(*cut)
-            return Block(found.start, found.stop, times_columns(found.X, weights), found.weights)
-
-        return block
+        return unfolded_blocks(self.tensor, d, self.s, self.power)
 
     def _fixed(self, d: int, factors: Factors) -> Fixed:
         if d == 0:

@@ -7,9 +7,13 @@ made: accelerated projected gradient steps multiply by one F_dᵀ F_d after the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ..data import Summary
+from ..data.block import Block
 from ..data.tensor import Tensor
 from ..data.threads import Workers
 from ..losses import as_loss
@@ -59,7 +63,10 @@ class Tucker:
 
     def fixed(self, d: int, core: np.ndarray, factors: Factors) -> Fixed:
         """H of mode ``d`` at the columns of its unfolding, with row weights, and its Gram matrix over all columns."""
-        seen = self.counted(factors) if d else factors
+        return self.others(d, core, self.counted(factors) if d else factors, factors)
+
+    def others(self, d: int, core: np.ndarray, seen: Factors, factors: Factors) -> Fixed:
+        """`fixed`, of factors ``seen`` with weights of some kind; the Gram matrix is between them and ``factors``."""
         others, places = self.tensor.others(d), self.tensor.places(d)
         inner = core
         for e in others:
@@ -99,14 +106,16 @@ class Tucker:
             P, V = self.product(d, fixed), factors[d].copy()
             Sweep(SWEEPS).rows(V, fixed.gram, P, 0.0, np.inf)
             factors[d] = V
-            residual |= self._of_factor(d, V, P, fixed.gram)
+            residual |= self._of_factor(d, V, P, V @ fixed.gram)
         Y = self.core_product(factors)
         core = self._core_steps(core, Y, self.grams(factors))
-        residual |= self._of_core(core, Y, factors)
+        residual |= self._of_core(core, Y, self._curved(core, self.grams(factors)), factors)
         return core, factors, self.loss(core, factors, Y), residual
 
-    def core_product(self, factors: Factors) -> np.ndarray:
-        """X ×_1 F_1ᵀ S ⋯ ×_N F_Nᵀ, block by block."""
+    def core_product(
+        self, factors: Factors, of: Callable[[Block], Any] = lambda block: block.X
+    ) -> np.ndarray:
+        """X ×_1 F_1ᵀ S ⋯ ×_N F_Nᵀ, block by block, or that of what ``of`` makes of the blocks of X."""
         source, places, first = self.tensor.unfold(0), self.tensor.places(0), self.counted(factors)[0]
         ranks, dtype = [F.shape[1] for F in factors], factors[0].dtype
         every = np.eye(int(np.prod(ranks[1:])), dtype=dtype).reshape(-1, *ranks[1:])
@@ -118,9 +127,9 @@ class Tucker:
         def work(cut: tuple[int, int]) -> np.ndarray:
             block = source.block(*cut)
             if columns is not None:
-                part = block.X @ columns
+                part = of(block) @ columns
             else:
-                part = block.X.reshape(-1, *self.tensor.shape[1:])
+                part = of(block).reshape(-1, *self.tensor.shape[1:])
                 for e in reversed(self.tensor.others(0)):
                     part = times_mode(part, factors[e].T, e)
                 part = part.reshape(len(part), -1)
@@ -162,26 +171,27 @@ class Tucker:
 
     # -- residual and loss ----------------------------------------------------------------------------------
 
-    def _of_factor(self, d: int, V: np.ndarray, P: np.ndarray, G: np.ndarray) -> Residual:
-        """In units in which the columns of F_d and all of X have norm 1."""
+    def _of_factor(self, d: int, V: np.ndarray, P: np.ndarray, positive: np.ndarray) -> Residual:
+        """From the halves of the gradient; in units in which the columns of F_d and all of X have norm 1."""
         weights = self.s if d == 0 else None
         norms = np.sqrt(column_squares(V, weights))
         units = 1 / np.where(norms > 0, norms, 1)
-        return residual_of(V, P, V @ G, units, 1 / self.size**2, row_weights=weights)
+        return residual_of(V, P, positive, units, 1 / self.size**2, row_weights=weights)
 
-    def _of_core(self, core: np.ndarray, Y: np.ndarray, factors: Factors) -> Residual:
+    def _of_core(self, core: np.ndarray, Y: np.ndarray, positive: np.ndarray, factors: Factors) -> Residual:
         grams, units = self.grams(factors), np.full((), 1 / self.size)
         for G in grams:
             norms = np.sqrt(np.diag(G).astype(np.float64))
             units = np.multiply.outer(units, np.where(norms > 0, norms, 1))
-        return residual_of(core, Y, self._curved(core, grams), units, 1 / self.size**2)
+        return residual_of(core, Y, positive, units, 1 / self.size**2)
 
     def residual(self, core: np.ndarray, factors: Factors) -> Residual:
         """The KKT residual at these parts."""
-        found = self._of_core(core, self.core_product(factors), factors)
+        Y, curved = self.core_product(factors), self._curved(core, self.grams(factors))
+        found = self._of_core(core, Y, curved, factors)
         for d in self.tensor.modes:
             fixed = self.fixed(d, core, factors)
-            found |= self._of_factor(d, factors[d], self.product(d, fixed), fixed.gram)
+            found |= self._of_factor(d, factors[d], self.product(d, fixed), factors[d] @ fixed.gram)
         return found
 
     def loss(self, core: np.ndarray, factors: Factors, Y: np.ndarray) -> float:
@@ -201,10 +211,12 @@ class Tucker:
         return cancels(loss, fall, self.squares, np.dtype(self.tensor.source.float_dtype))
 
     def exact_loss(self, core: np.ndarray, factors: Factors) -> float:
-        """The loss from the residual itself; for a sparse X, from products."""
-        if self.tensor.source.is_sparse:
+        """The loss from the residual itself; for a sparse X without weights, from products."""
+        source = self.tensor.unfold(0)
+        if source.is_sparse and not source.is_masked:
             return self.loss(core, factors, self.core_product(factors))
-        source, fixed = self.tensor.source, self.fixed(0, core, factors)
+        fixed = self.fixed(0, core, factors)
+        fixed.rows  # noqa: B018 - made once, before the threads ask for it
 
         def value(cut: tuple[int, int]) -> float:
             block = source.block(*cut)
