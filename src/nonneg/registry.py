@@ -26,6 +26,7 @@ MODELS = {
     "JointNMF": "nonneg.models.joint",
     "PLSA": "nonneg.models.plsa",
     "ConvolutiveNMF": "nonneg.models.convolutive",
+    "DANMF": "nonneg.models.danmf",
     "BooleanNMF": "nonneg.exact.boolean",
     "IntegerNMF": "nonneg.exact.integer",
 }

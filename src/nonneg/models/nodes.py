@@ -6,8 +6,9 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
-__all__ = ["by_position", "is_graph", "names_of_nodes", "shown_node"]
+__all__ = ["NodeNamesMixin", "aligned", "by_position", "is_graph", "names_of_nodes", "shown_node"]
 
 
 def is_graph(X: Any) -> bool:
@@ -95,3 +96,65 @@ def _some(names: list[Any]) -> str:
 def shown_node(position: int, names: list[Any] | None) -> str:
     """A row as messages show it."""
     return f"{position}" if names is None else f"{names[position]!r}"
+
+
+class NodeNamesMixin:
+    """Models whose rows may be nodes of a graph: ``node_names_``, only when X has names."""
+
+    def _remember_nodes(self, names: list[Any] | None, *, graph: bool, reset: bool) -> None:
+        """Keep the names of a fit (``reset``), or refuse a graph with other nodes than that of the fit."""
+        kept = None if names is None else [_kept(name) for name in names]
+        if reset:
+            self.__dict__.pop("node_names_", None)
+            if kept is not None:
+                self.node_names_ = kept
+        elif graph and kept != getattr(self, "node_names_", kept):
+            raise ValueError("X has other nodes than the graph of the fit, or in another order")
+
+
+def _kept(name: Any) -> str | int:
+    """A name of a node as files hold it."""
+    return int(name) if isinstance(name, Integral) else str(name)
+
+
+def aligned(graph: Any, names: list[Any] | None) -> Any:
+    """The matrix of a graph whose nodes have names, in the order of the rows of X; other graphs as they are.
+
+    Parameters
+    ----------
+    graph : ndarray, sparse matrix, square DataFrame or networkx graph
+        Over the rows of X.
+    names : list or None
+        Of the rows of X; without them, or without names of nodes, position decides.
+
+    Raises
+    ------
+    ValueError
+        For a node that X has not, a row that the graph has not, and names that are not unique.
+    """
+    own = names_of_nodes(graph, square=True)
+    if is_graph(graph):
+        from ..penalties.graph import adjacency
+
+        graph = adjacency(graph)
+    elif hasattr(graph, "to_numpy"):
+        graph = graph.to_numpy()
+    if own is None or names is None or own == names:
+        return graph
+    place = {node: i for i, node in enumerate(own)}
+    strange = [node for node in own if node not in set(names)]
+    lacking = [name for name in names if name not in place]
+    if strange or lacking or not len(place) == len(own) == len(names):
+        odd = (
+            f"the node {strange[0]!r} is no row of X"
+            if strange
+            else f"the row {lacking[0]!r} of X is no node"
+            if lacking
+            else "names of rows are not unique"
+        )
+        raise ValueError(
+            f"graph: {odd}; name rows and nodes alike, or pass X as an array with its rows in the order of the nodes"
+        )
+    order = np.array([place[name] for name in names])
+    matrix = sp.csr_array(graph) if sp.issparse(graph) else np.asarray(graph)
+    return matrix[order][:, order]

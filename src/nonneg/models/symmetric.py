@@ -22,7 +22,7 @@ from .affinity import check_symmetric, contracted, excluding, groups_of, matrix_
 from .callbacks import with_callbacks
 from .inputs import rows_weight, start_value
 from .iterative import IterativeFactorization
-from .nodes import by_position, is_graph, names_of_nodes
+from .nodes import NodeNamesMixin, by_position, is_graph, names_of_nodes
 from .parameters import ITERATION_PARAMETERS
 from .units import exponent_of, loss_times, power_of, times
 from .unweighted import UnweightedFactorization
@@ -35,7 +35,7 @@ RISING = (0.0, *(2.0 ** (-e / 2) for e in range(24, 0, -1)))
 SETTLE = 4  # sweeps at each share of ρ
 
 
-class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
+class SymmetricNMF(NodeNamesMixin, UnweightedFactorization, IterativeFactorization):
     """Symmetric NMF of an affinity between the rows: the least ½‖A − H Hᵀ‖² over H ≥ 0.
 
     A (n, n) says how alike samples are; row i of H says how much sample i belongs to each of k clusters, and the
@@ -188,11 +188,7 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
             X = adjacency(X)
         if options.get("reset"):
             self._nodes = names
-            self.__dict__.pop("node_names_", None)
-            if names is not None:
-                self.node_names_ = [_kept(name) for name in names]
-        elif graph and [_kept(name) for name in names or ()] != getattr(self, "node_names_", names):
-            raise ValueError("X has other nodes than the graph of the fit, or in another order")
+        self._remember_nodes(names, graph=graph, reset=bool(options.get("reset")))
         return super()._source(X, **options)
 
     @with_callbacks
@@ -310,11 +306,6 @@ class SymmetricNMF(UnweightedFactorization, IterativeFactorization):
         affinity.row_weights = source.row_weights
         loss = self._half_squares(affinity, self._rows(affinity))
         return -loss_times(loss / (rows_weight(source) * affinity.shape[1]), -2 * power_of(affinity))
-
-
-def _kept(name: Any) -> str | int:
-    """A name of a node as files hold it."""
-    return int(name) if isinstance(name, Integral) else str(name)
 
 
 def _packed(X: Any) -> Any:
