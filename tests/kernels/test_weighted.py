@@ -54,6 +54,26 @@ def test_many_sweeps_are_scipys_nnls(seen, binary):
         np.testing.assert_allclose(W[i], exact, atol=1e-8)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_gram_matrices_that_are_there_give_the_same_sweeps(dtype):
+    X, W, H, M = problem(dtype=dtype)
+    ridge, lin, frozen = nothing(4, dtype)
+    frozen[1] = True
+    a, b = np.tril_indices(4)
+    packed, P = M @ (H.T[:, a] * H.T[:, b]), (M * X) @ H.T
+    found, expected = W.copy(), W.copy()
+    slopes = weighted.sweep_rows_grams(found, packed, P, 0, INF, 5, frozen)
+    weighted.sweep_rows_weighted(expected, H, X, M, ridge, lin, 0, INF, 5, frozen)
+    rounding = 1e-9 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(found, expected, atol=rounding)
+    np.testing.assert_allclose(slopes, (M * (found @ H - X)) @ H.T, atol=rounding)
+    assert np.array_equal(found[:, 1], W[:, 1])
+    still = W.copy()
+    slopes = weighted.sweep_rows_grams(still, packed, P, 0, INF, 0, frozen)  # no sweeps: slopes alone
+    np.testing.assert_allclose(slopes, (M * (W @ H - X)) @ H.T, atol=rounding)
+    assert np.array_equal(still, W)
+
+
 def test_box_ridge_and_linear_term():
     X, W, H, M = problem()
     ridge, lin = np.array([0.1, 0.0, 0.5, 0.2]), np.array([0.0, 0.3, 0.1, 0.0])

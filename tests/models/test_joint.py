@@ -164,14 +164,152 @@ def test_refusals_name_the_view():
         JointNMF(3, view_weights=[1]).fit(X)
     with pytest.raises(ValueError, match="one for each view"):
         JointNMF(3, view_weights={"a": 1}).fit({"a": X[0], "b": X[1]})
-    with pytest.raises(ValueError, match="no cell weights"):
-        JointNMF(3).fit(X, weights=X)
+    with pytest.raises(ValueError, match=r"X\['b'\] contains NaN: 1 cell.* missing='ignore'"):
+        JointNMF(3).fit({"a": X[0], "b": np.where(np.arange(X[1].size).reshape(X[1].shape), X[1], np.nan)})
     holed = X[1].copy()
     holed[2, 3] = np.nan
     with pytest.raises(ValueError, match=r"X\['b'\] contains NaN"):
         JointNMF(3).fit({"a": X[0], "b": holed})
     with pytest.raises(ValueError, match="Negative values"):
         JointNMF(3).fit([X[0], -X[1]])
+
+
+def test_refusals_of_weights_name_the_view():
+    X, _ = planted()
+    named, ones = {"a": X[0], "b": X[1]}, np.ones(X[0].shape)
+    with pytest.raises(ValueError, match="each view, as X holds views: in a list"):
+        JointNMF(3).fit(X, weights={"a": ones})
+    with pytest.raises(ValueError, match="each view, as X holds views: in a dict"):
+        JointNMF(3).fit(named, weights=ones)
+    with pytest.raises(ValueError, match="weights has 1 views, X has 3"):
+        JointNMF(3).fit(X, weights=[ones])
+    with pytest.raises(ValueError, match=r"weights has views \['c'\]"):
+        JointNMF(3).fit(named, weights={"c": ones})
+    with pytest.raises(ValueError, match=r"weights has shape \(60, 20\), X\['b'\] has \(60, 8\)"):
+        JointNMF(3).fit(named, weights={"b": ones})
+    with pytest.raises(ValueError, match=r"X\['a'\] has no observed cell: leave this view out"):
+        JointNMF(3).fit(named, weights={"a": 0 * ones})
+
+
+def holed(seed=7, share=0.8):
+    """Views without noise, which of their cells are seen, and the views with NaN where they are not."""
+    X, _ = planted(seed=seed)
+    rng = np.random.default_rng(seed)
+    seen = [rng.random(view.shape) < share for view in X]
+    seen[2][:6] = False  # rows that the view lacks
+    return X, seen, [np.where(there, view, np.nan) for view, there in zip(X, seen, strict=True)]
+
+
+def test_missing_cells_are_found_again():
+    X, seen, given = holed()
+    model = JointNMF(3, missing="ignore", tol=1e-7, max_iter=3000, random_state=0).fit(given)
+    found = model.inverse_transform(model.transform(given))
+    for back, view, there in zip(found, X, seen, strict=True):
+        assert np.abs(back - view)[~there].max() < 1e-3 * view.max()
+    one_view = model.transform([given[0], None, None])
+    assert one_view == pytest.approx(model.transform(given), abs=2e-3 * one_view.max())
+
+
+def test_what_stands_in_a_missing_cell_changes_no_bit():
+    X, seen, given = holed()
+    weights = [there.astype(float) for there in seen]
+    fit = {"max_iter": 20, "tol": 0, "random_state": 0}
+    expected = JointNMF(3, missing="ignore", **fit).fit(given)
+    codes = expected.transform(given)
+    for odd in (np.inf, -1.0, 1e300):
+        changed = [np.where(there, view, odd) for view, there in zip(X, seen, strict=True)]
+        model = JointNMF(3, **fit).fit(changed, weights=weights)
+        plain = JointNMF(3, **fit).fit(X, weights=weights)
+        assert np.array_equal(model.components_, plain.components_)
+        assert np.array_equal(model.transform(changed, weights=weights), plain.transform(X, weights=weights))
+        assert model.score(changed, weights=weights) == plain.score(X, weights=weights)
+        assert model.components_ == pytest.approx(expected.components_, rel=1e-6)
+    assert plain.transform(X, weights=weights) == pytest.approx(codes, rel=1e-6, abs=1e-9)
+
+
+def test_weights_of_cells_are_those_of_one_wide_matrix():
+    X = [view + 0.2 * np.random.default_rng(2).random(view.shape) for view in planted()[0]]
+    rng = np.random.default_rng(3)
+    H = rng.random((3, 33))
+    weights = [2 * rng.random(view.shape) * (rng.random(view.shape) < 0.8) for view in X]
+    wide = np.hstack([alpha * cells for alpha, cells in zip([1, 4, 0.5], weights, strict=True)])
+    for none in (False, True):  # a view without weights beside those with
+        given = [weights[0], None if none else weights[1], weights[2]]
+        wide[:, 20:28] = 4 if none else wide[:, 20:28]
+        fit = {"tol": 1e-7, "max_iter": 5000}
+        joint = JointNMF(3, view_weights=[1, 4, 0.5], **fit).fit(X, weights=given, H_init=H)
+        nmf = NMF(3, **fit).fit(np.hstack(X), weights=wide, H_init=H)
+        assert joint.reconstruction_err_ == pytest.approx(nmf.reconstruction_err_, rel=1e-6)
+        assert (
+            joint.converged_ and (np.diff(joint.history_["loss"]) <= 1e-9 * joint.history_["loss"][:-1]).all()
+        )
+
+
+def test_weights_of_one_are_none():
+    X = [view + 0.2 * np.random.default_rng(5).random(view.shape) for view in planted()[0]]
+    ones = [np.ones(view.shape) for view in X]
+    fit = {"random_state": 0, "tol": 1e-9, "max_iter": 5000}
+    plain, weighted = JointNMF(3, **fit).fit(X), JointNMF(3, **fit).fit(X, weights=ones)
+    assert weighted.components_ == pytest.approx(plain.components_, rel=1e-6, abs=1e-9)
+    assert weighted.transform(X, weights=ones) == pytest.approx(plain.transform(X), rel=1e-6, abs=1e-9)
+    assert weighted.score(X, weights=ones) == pytest.approx(plain.score(X), rel=1e-9)
+
+
+def test_a_row_of_weight_two_is_the_row_twice_with_missing_cells():
+    _, _, given = holed()
+    counts = np.random.default_rng(6).integers(0, 3, 60)
+    fit = {"random_state": 0, "max_iter": 20, "tol": 0, "missing": "ignore"}
+    weighted = JointNMF(2, **fit).fit(given, sample_weight=counts)
+    twice = JointNMF(2, **fit).fit([np.repeat(view, counts, axis=0) for view in given])
+    assert weighted.components_ == pytest.approx(twice.components_, rel=1e-6)
+
+
+def test_sparse_views_with_missing_cells():
+    X, seen, _ = holed()
+    X = [np.where(view > np.quantile(view, 0.1), view, 0) for view in X]
+    fit = {"random_state": 0, "max_iter": 20, "tol": 0}
+    sparse, weights = [sp.csr_array(view) for view in X], [there.astype(float) for there in seen]
+    expected = JointNMF(3, **fit).fit(X, weights=weights)
+    assert JointNMF(3, **fit).fit(sparse, weights=weights).components_ == pytest.approx(
+        expected.components_, rel=1e-6
+    )
+    stored = [there * (view > 0) for view, there in zip(X, weights, strict=True)]  # the others are missing
+    found = JointNMF(3, **fit).fit(sparse, weights=[sp.csr_array(cells) for cells in stored])
+    assert found.components_ == pytest.approx(JointNMF(3, **fit).fit(X, weights=stored).components_, rel=1e-6)
+
+
+def test_rows_and_columns_without_an_observed_cell():
+    X, _, _ = holed()
+    weights = [np.ones(view.shape) for view in X]
+    weights[0][:, 4] = 0
+    for cells in weights:
+        cells[9] = 0
+    with pytest.warns(UserWarning, match="no observed cell in column 4.* row 9"):
+        model = JointNMF(3, random_state=0).fit(X, weights=weights)
+    first = model.view_components_[0]
+    assert first[:, 4] == pytest.approx(np.delete(first, 4, axis=1).mean(axis=1), rel=1e-6)
+    assert model.transform([2.0**80 * view for view in X], weights=weights)[9] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_frozen_components_stay_bit_for_bit_in_every_view(masked):
+    X = [view + 0.2 * np.random.default_rng(5).random(view.shape) for view in planted()[0]]
+    X[1] *= 2.0**100
+    weights = [(np.random.default_rng(1).random(view.shape) < 0.8) * 1.0 for view in X] if masked else None
+    H = np.random.default_rng(3).random((3, 33)) * np.repeat([1, 2.0**100, 1], [20, 8, 5])
+    model = JointNMF(3, frozen=[2, 0], tol=1e-6, max_iter=2000).fit(X, H_init=H, weights=weights)
+    assert np.array_equal(model.components_[[0, 2]], H[[0, 2]]) and model.converged_
+    assert not np.isclose(model.components_[1], H[1]).any()
+    loss = model.history_["loss"]
+    assert loss[-1] < 0.99 * loss[0] and (np.diff(loss) <= 1e-9 * loss[:-1]).all()
+    free = JointNMF(3, tol=1e-6, max_iter=2000).fit(X, H_init=H, weights=weights)
+    assert free.reconstruction_err_ < model.reconstruction_err_
+    whole = JointNMF(3, frozen=range(3)).fit(X, H_init=H, weights=weights)
+    assert np.array_equal(whole.components_, H)
+    with pytest.raises(ValueError, match="frozen= needs H_init"):
+        JointNMF(3, frozen=[1]).fit(X)
+    with pytest.raises(ValueError, match=r"frozen=\[3\] must hold component indices"):
+        JointNMF(3, frozen=[3]).fit(X, H_init=H)
 
 
 def frames(n=30):

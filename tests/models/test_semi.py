@@ -126,6 +126,149 @@ def test_centred_digits():
     assert not model.attains_svd_ and svd_error(X, 10) < found < svd_error(X, 9)
 
 
+def low_rank(n=120, m=30, k=4, seed=0):
+    """X = W H with W ≥ 0, and which of its cells are seen."""
+    rng = np.random.default_rng(seed)
+    W = rng.random((n, k)) * (rng.random((n, k)) < 0.6)
+    return W @ rng.standard_normal((k, m)), rng.random((n, m)) < 0.8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_missing_cells_of_planted_data_are_found_again(seed):
+    X, seen = low_rank(seed=seed)
+    holed = np.where(seen, X, np.nan)
+    model = SemiNMF(4, missing="ignore", max_iter=2000, tol=1e-7).fit(holed)
+    found = model.inverse_transform(model.transform(holed))
+    assert np.linalg.norm((found - X)[~seen]) < 1e-3 * np.linalg.norm(X[~seen])
+    assert np.isnan(model.svd_error_) and not model.attains_svd_
+
+
+def test_with_missing_cells_rows_and_parts_are_least_squares_over_the_others():
+    X, M = mixed(40, 9), np.random.default_rng(2).random((40, 9)) * (mixed(40, 9, seed=5) < 0.8)
+    model = SemiNMF(3, max_iter=1000, tol=1e-6).fit(X, weights=M)
+    W, root = model.transform(X, weights=M), np.sqrt(M)
+    for row in range(0, 40, 5):
+        expected = nnls((model.components_ * root[row]).T, root[row] * X[row])[0]
+        assert W[row] == pytest.approx(expected, rel=1e-6, abs=1e-8)
+    best = [np.linalg.lstsq(W * root[:, [j]], (root * X)[:, j], rcond=None)[0] for j in range(9)]
+    loss = 0.5 * (M * (X - W @ model.components_) ** 2).sum()
+    assert loss < (1 + 1e-3) * 0.5 * (M * (X - W @ np.stack(best, axis=1)) ** 2).sum()
+    assert 0.999 < loss / (0.5 * model.reconstruction_err_**2) <= 1
+    assert model.score(X, weights=M) == pytest.approx(-loss / M.sum(), rel=1e-6)
+
+
+def test_ends_no_worse_than_alternating_least_squares_over_seen_cells():
+    X, M = mixed(50, 10, seed=4), (mixed(50, 10, seed=6) < 0.8) * 1.0
+
+    def alternating(seed):
+        W = np.random.default_rng(seed).random((50, 3))
+        for _ in range(40):
+            H = np.stack([np.linalg.lstsq(W * M[:, [j]], (M * X)[:, j], rcond=None)[0] for j in range(10)]).T
+            W = np.stack([nnls((H * M[i]).T, M[i] * X[i])[0] for i in range(50)])
+        return (M * (X - W @ H) ** 2).sum()
+
+    model = SemiNMF(3, n_init=5, random_state=0, max_iter=300, tol=1e-5).fit(X, weights=M)
+    assert model.reconstruction_err_**2 < 1.02 * min(alternating(seed) for seed in range(3))
+
+
+def test_what_stands_in_a_missing_cell_changes_no_bit():
+    X, seen = low_rank()
+    X += 0.1 * mixed(120, 30)
+    weights, settings = seen.astype(float), {"max_iter": 20, "tol": 0, "n_init": 2, "random_state": 0}
+    expected = SemiNMF(4, **settings).fit(X, weights=weights)
+    codes, score = expected.transform(X, weights=weights), expected.score(X, weights=weights)
+    for odd in (np.inf, -np.inf, np.nan, 1e300):
+        changed = np.where(seen, X, odd)
+        model = SemiNMF(4, **settings).fit(changed, weights=weights)
+        assert np.array_equal(model.components_, expected.components_)
+        assert np.array_equal(model.transform(changed, weights=weights), codes)
+        assert model.score(changed, weights=weights) == score
+    by_nan = SemiNMF(4, missing="ignore", **settings).fit(np.where(seen, X, np.nan))
+    assert by_nan.components_ == pytest.approx(expected.components_, rel=1e-6, abs=1e-9)
+
+
+def test_weights_of_one_are_none_and_weights_are_numbers_of_cells():
+    X, settings = mixed(), {"max_iter": 40, "tol": 0}
+    plain, ones = SemiNMF(4, **settings).fit(X), SemiNMF(4, **settings).fit(X, weights=np.ones(X.shape))
+    assert ones.components_ == pytest.approx(plain.components_, rel=1e-6, abs=1e-9)
+    assert ones.transform(X, weights=np.ones(X.shape)) == pytest.approx(
+        plain.transform(X), rel=1e-6, abs=1e-9
+    )
+    assert np.isnan(ones.svd_error_) and ones.score(X, weights=np.ones(X.shape)) == pytest.approx(
+        ones.score(X)
+    )
+
+
+def test_row_weights_are_numbers_of_rows_with_missing_cells():
+    X = np.where(mixed(30, 8, seed=7) < 0.9, mixed(30, 8), np.nan)
+    counts = np.random.default_rng(1).integers(0, 4, 30)
+    settings = {"missing": "ignore", "max_iter": 30, "tol": 0.0}
+    weighted = SemiNMF(3, **settings).fit(X, sample_weight=counts)
+    repeated = SemiNMF(3, **settings).fit(np.repeat(X, counts, axis=0))
+    assert weighted.components_ == pytest.approx(repeated.components_, rel=1e-6, abs=1e-8)
+
+
+def test_kinds_of_data_with_missing_cells_agree():
+    X = sp.random_array((150, 20), density=0.4, rng=np.random.default_rng(0), format="csr")
+    X.data -= 0.3
+    settings, dense = {"max_iter": 20, "tol": 0}, X.toarray()
+    seen = np.random.default_rng(1).random(X.shape) < 0.8
+    expected = SemiNMF(3, **settings).fit(dense, weights=seen.astype(float))
+    holed = sp.csr_array(np.where(seen, dense, np.nan))
+    for given, options, weights in [
+        (X, {}, seen.astype(float)),
+        (holed, {"missing": "ignore"}, None),
+        (holed.toarray().astype(np.float32), {"missing": "ignore"}, None),
+    ]:
+        found = SemiNMF(3, **options, **settings).fit(given, weights=weights)
+        error = 1e-3 if given.dtype == np.float32 else 1e-7
+        assert found.reconstruction_err_ == pytest.approx(expected.reconstruction_err_, rel=error)
+    stored = SemiNMF(3, missing="unstored", **settings).fit(X)
+    by_weight = SemiNMF(3, **settings).fit(X, weights=(X != 0).astype(float))
+    assert np.array_equal(stored.components_, by_weight.components_)
+    loss = stored.history_["loss"]
+    assert (np.diff(loss) <= 1e-9 * loss[:-1]).all() and loss[-1] < 0.9 * loss[0]
+
+
+def test_rows_and_columns_without_an_observed_cell():
+    X, M = mixed(), np.ones((80, 12))
+    M[7], M[:, 3] = 0, 0
+    with pytest.warns(UserWarning, match="no observed cell in column 3.* row 7"):
+        model = SemiNMF(3, max_iter=50).fit(X, weights=M)
+    H = model.components_
+    assert H[:, 3] == pytest.approx(np.delete(H, 3, axis=1).mean(axis=1))
+    assert model.transform(2.0**80 * X, weights=M)[7] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_frozen_parts_stay_bit_for_bit(masked, dtype):
+    for scale in (1.0, 2.0**60, 2.0**-60):
+        X, H = (scale * mixed()).astype(dtype), (scale * mixed(4, 12, seed=5)).astype(dtype)
+        weights = (mixed(80, 12, seed=8) < 0.8).astype(float) if masked else None
+        model = SemiNMF(4, frozen=[2, 0], max_iter=30, tol=0).fit(X, H_init=H, weights=weights)
+        assert np.array_equal(model.components_[[0, 2]], H[[0, 2]])
+        assert not np.isclose(model.components_[[1, 3]], H[[1, 3]], rtol=1e-3, atol=0).all(axis=1).any()
+        loss = model.history_["loss"]
+        assert loss[-1] < 0.99 * loss[0] and (np.diff(loss) <= 1e-6 * loss[:-1]).all()
+    whole = SemiNMF(4, frozen=range(4), tol=1e-3).fit(X, H_init=H, weights=weights)
+    assert np.array_equal(whole.components_, H)
+
+
+def test_free_parts_are_least_squares_beside_frozen_ones():
+    X, H = mixed(), mixed(3, 12, seed=5)
+    for weights in (None, np.ones(X.shape)):
+        model = SemiNMF(3, frozen=[1], max_iter=500, tol=1e-6).fit(X, H_init=H, weights=weights)
+        W = model.transform(X)
+        rest = X - np.outer(W[:, 1], H[1])
+        best = np.linalg.norm(rest - W[:, [0, 2]] @ np.linalg.lstsq(W[:, [0, 2]], rest, rcond=None)[0])
+        assert best <= error(model, X) < (1 + 1e-4) * best
+    with pytest.raises(ValueError, match="frozen= needs H_init"):
+        SemiNMF(3, frozen=[1]).fit(X)
+    with pytest.raises(ValueError, match=r"frozen=\[3\] must hold component indices"):
+        SemiNMF(3, frozen=[3]).fit(X, H_init=H)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_half_space_is_the_widest(seed):
     """Against a linear program that says whether there is one, and random directions that are no better."""

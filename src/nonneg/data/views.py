@@ -11,7 +11,7 @@ from .array import ArraySource
 from .as_source import as_source
 from .block import Block
 from .given_weights import row_weights
-from .names import compare_names
+from .names import check_names, compare_names
 from .source import Source, Summary
 
 __all__ = ["Views", "are_views", "as_views", "index_of"]
@@ -60,6 +60,11 @@ class Views(Source):
         wide = any(view is not None and view.float_dtype == np.float64 for view in views)
         self.dtype = np.dtype(np.float64 if wide else np.float32)
         self.is_sparse = all(view is None or view.is_sparse for view in views)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether any cell of a view may have a weight other than 1."""
+        return any(view is not None and view.is_masked for view in self.views)
 
     def there(self) -> list[tuple[int, Source, Any]]:
         """Number, source and rows (an index) of the views that are there."""
@@ -114,6 +119,9 @@ def as_views(
     names: list[str] | None = None,
     widths: list[int] | None = None,
     features: list[Any] | None = None,
+    *,
+    weights: Any = None,
+    missing: str = "error",
 ) -> tuple[Views, list[str] | None]:
     """Turn a list or dict of views into `Views`, and return their names, if they have any.
 
@@ -125,6 +133,10 @@ def as_views(
     sample_weight : array-like of shape (n,), optional
     names, widths, features : list, optional
         Of a fit: names and widths of views, and names of the columns of each. X may then leave views out.
+    weights : list or dict, optional
+        Weights of the cells of each view, as X has views; None (or no entry in a dict) for a view without.
+    missing : {"error", "ignore"}
+        ``"ignore"``: cells of a view that are NaN are missing.
 
     Raises
     ------
@@ -134,17 +146,21 @@ def as_views(
     """
     found: list[str] | None = list(map(str, X)) if isinstance(X, Mapping) else None
     given = [X[name] for name in X] if isinstance(X, Mapping) else list(X)
+    of_cells = _weights_of_views(weights, X, found)
     if widths is not None:
+        of_cells = _in_order(found, of_cells, names, len(widths))
         given, found = _in_order(found, given, names, len(widths)), names
     labels = [f"X[{name!r}]" for name in found or range(len(given))]
     _check_index(labels, given)
     sources: list[Source | None] = []
     rows: list[Any] = []
-    for label, view in zip(labels, given, strict=True):
+    for label, view, cells in zip(labels, given, of_cells, strict=True):
         index = None
         if isinstance(view, tuple):
             view, index = view
-        sources.append(None if view is None else as_source(view, name=label))
+        source = None if view is None else as_source(view, name=label, weights=cells, missing=missing)
+        check_names(f"weights{label[1:]}", cells, None if source is None else source.names)
+        sources.append(source)
         rows.append(index)
     n = _length(labels, sources, rows)
     for v, (label, source) in enumerate(zip(labels, sources, strict=True)):
@@ -166,6 +182,28 @@ def as_views(
     if sample_weight is not None:
         views.weigh(row_weights(sample_weight, n, views.float_dtype))
     return views, found
+
+
+def _weights_of_views(weights: Any, X: Any, names: list[str] | None) -> list[Any]:
+    """One entry a view, in the order of X; None where its cells have no weights."""
+    if weights is None:
+        return [None] * len(X)
+    if (isinstance(weights, Mapping) and names is None) or not isinstance(weights, (Mapping, list, tuple)):
+        raise ValueError(
+            "weights must hold weights of the cells of each view, as X holds views: in a "
+            + ("list, None for a view without" if names is None else "dict with their names")
+        )
+    if not isinstance(weights, Mapping):
+        if len(weights) != len(X):
+            raise ValueError(
+                f"weights has {len(weights)} views, X has {len(X)}; put None where cells have none"
+            )
+        return list(weights)
+    by_name = {str(name): cells for name, cells in weights.items()}
+    unknown = [name for name in by_name if name not in (names or [])]
+    if unknown:
+        raise ValueError(f"weights has views {unknown}, which X does not have; it has {names}")
+    return [by_name.get(name) for name in names or []]
 
 
 def _in_order(found: list[str] | None, given: list[Any], names: list[str] | None, count: int) -> list[Any]:
@@ -244,15 +282,21 @@ def _checked_rows(label: str, rows: Any, length: int, n: int) -> np.ndarray:
 
 
 def _without_nan_rows(source: Source, rows: np.ndarray | None) -> tuple[Source, np.ndarray | None]:
-    """The same without rows that are NaN throughout."""
+    """The same without rows of which every cell is NaN or of weight 0."""
     if not isinstance(source, ArraySource) or source.dtype.kind != "f":
         return source, rows
-    kept = ~np.concatenate([np.isnan(source.read(*cut)).all(axis=1) for cut in source.bounds()])
-    if kept.all():
+    weights = source.weights
+
+    def seen(start: int, stop: int) -> np.ndarray:
+        gone = np.isnan(source.read(start, stop))
+        return ~(gone if weights is None else gone | (weights[start:stop] == 0)).all(axis=1)
+
+    kept = np.concatenate([seen(*cut) for cut in source.bounds()])
+    if kept.all() or (weights is not None and not kept.any()):
         return source, rows
     if not kept.any():
         raise ValueError("X: a view has no row that is not NaN; put None in its place")
     index = np.arange(source.shape[0]) if rows is None else rows
-    found = ArraySource(source.X[kept])
-    found.names = source.names
+    found = ArraySource(source.X[kept], weights=None if weights is None else weights[kept])
+    found.names, found.nan_is_missing = source.names, source.nan_is_missing
     return found, index[kept]

@@ -27,6 +27,7 @@ __all__ = [
     "kkt_rows_weighted_csr",
     "loss_weighted",
     "loss_weighted_csr",
+    "sweep_rows_grams",
     "sweep_rows_weighted",
     "sweep_rows_weighted_csr",
 ]
@@ -228,6 +229,22 @@ def _rows_csr(W, Ht, base, offset, data, indices, indptr, weights, ridge, lin, l
     return total
 
 
+@kernel
+def _rows_grams(W, packed, P, lo, hi, n_sweeps, frozen, slopes):
+    n, K = W.shape
+    G, g = np.zeros((K, K), W.dtype), np.zeros(K, W.dtype)
+    for i in range(n):
+        t = 0
+        for a in range(K):
+            for b in range(a + 1):
+                G[a, b] = packed[i, t]
+                G[b, a] = packed[i, t]
+                t += 1
+        _descend(W[i], G, P[i], g, lo, hi, n_sweeps, frozen)
+        for k in range(K):
+            slopes[i, k] = g[k]
+
+
 @part
 def _violation(w, gradient, force, d, lo, hi, frozen):
     worst, scale = 0.0, 0.0
@@ -388,6 +405,28 @@ def sweep_rows_weighted_csr(
     return _rows_csr(
         W, Ht, base, F(offset), data, indices, indptr, weights, ridge, lin, *box, int(n_sweeps), frozen
     )
+
+
+def sweep_rows_grams(W, packed, P, lo, hi, n_sweeps, frozen):
+    """Coordinate descent on every row of W, in place, from Gram matrices that are there: min ½ w G_i w − p_i·w.
+
+    Parameters
+    ----------
+    W : (n, k) array, updated in place
+    packed : (n, k (k + 1) / 2) array
+        The lower triangles of all G_i, row after row.
+    P : (n, k) array
+    lo, hi, n_sweeps, frozen
+        As for `sweep_rows_weighted`; no sweeps give the slopes alone.
+
+    Returns
+    -------
+    (n, k) array
+        w G_i − p_i of every row afterwards.
+    """
+    F, slopes = W.dtype.type, np.empty_like(W)
+    _rows_grams(W, packed, P, F(lo), F(hi), int(n_sweeps), frozen, slopes)
+    return slopes
 
 
 def kkt_rows_weighted(W, H, X, M, ridge, lin, d, lo, hi, frozen):

@@ -25,7 +25,7 @@ from .reading import ReadingMixin
 from .suggest import suggestion
 from .units import loss_times, power_of
 
-__all__ = ["Factorization", "check_count", "check_n_components"]
+__all__ = ["Factorization", "check_count", "check_n_components", "forget_masks"]
 
 
 def check_n_components(value: Any) -> int:
@@ -36,6 +36,14 @@ def check_n_components(value: Any) -> int:
 def _cells(source: Source) -> float:
     n, m = source.shape
     return float(m * (n if source.row_weights is None else source.row_weights.sum(dtype=np.float64)))
+
+
+def forget_masks(source: Source, summary: Summary) -> None:
+    """Where no cell is missing after all, let the source make no masks."""
+    whole = summary.total_weight == _cells(source)
+    hidden = source.row_weights is not None and not source.row_weights.all()  # rows that no sum sees
+    if source.nan_is_missing and source.weights is None and whole and not hidden:
+        source.nan_is_missing = False
 
 
 # a row alone without an observed cell is no mistake there: its W is 1/k, as in company
@@ -268,10 +276,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
                 takes_missing=takes,
                 for_missing=self._for_missing,
             )
-        whole = summary.total_weight == _cells(source)
-        hidden = source.row_weights is not None and not source.row_weights.all()  # rows that no sum sees
-        if source.nan_is_missing and source.weights is None and whole and not hidden:
-            source.nan_is_missing = False  # nothing is missing: no masks
+        forget_masks(source, summary)
         if summary.total_weight <= 0 and whom not in NEED_NO_CELL:
             raise ValueError("X has no observed cell: every cell is missing or has weight 0")
         return summary

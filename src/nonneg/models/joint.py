@@ -12,17 +12,21 @@ from sklearn.utils._param_validation import StrOptions
 from ..data import Source, Summary
 from ..data.as_source import check_cells
 from ..data.paths import open_path
-from ..data.threads import workers
+from ..data.threads import Workers, workers
 from ..data.views import Views, are_views, as_views, index_of
 from ..solvers.iterate import Arrays
 from ..solvers.joint import Joint
+from ..solvers.joint_cells import JointCells
 from ..solvers.loop import ROW_TOLERANCE
 from ..solvers.momentum import at_rest, checked
 from ..solvers.step import Record
+from .base import forget_masks
 from .callbacks import with_callbacks
+from .inputs import frozen_mask
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import exponent_of, loss_times, power_of, times, weights_rescaled
+from .unobserved import Unobserved
 from .view_units import views_in_range, weight_roots
 
 __all__ = ["JointNMF"]
@@ -31,19 +35,24 @@ __all__ = ["JointNMF"]
 class JointNMF(IterativeFactorization):
     """NMF of several views of the same rows: X_v ≈ W H_v, with one W and an H for each view.
 
-        minimise  ½ Σ_v α_v Σ_{i has v} s_i ‖X_v,i − W_i H_v‖²   over W ≥ 0, H_v ≥ 0
+        minimise  ½ Σ_v α_v Σ_{i has v} s_i Σ_j w_v,ij (X_v,ij − W_i H_v,j)²   over W ≥ 0, H_v ≥ 0
 
     Views are measurements of different kinds of the same things: words and pixels of a document, genes and proteins of
-    a cell. A row may lack views; what it has decides its W. One matrix is one view, and its joint NMF is `NMF`.
+    a cell. A row may lack views, or single cells of one; what it has decides its W. Weights s of rows and w of cells
+    are 1 unless given. One matrix is one view, and its joint NMF is `NMF`.
 
     Parameters
     ----------
     n_components : int, default=10
     view_weights : "balanced", None, or list or dict of float, default="balanced"
-        α. ``"balanced"``: so that Σ s x² is the same for every view, their mean; units and widths of the views then do
-        not decide. None: 1, as if the views were one matrix.
+        α. ``"balanced"``: so that Σ s w x² is the same for every view, their mean; units and widths of the views then
+        do not decide. None: 1, as if the views were one matrix.
     n_init : int, default=1
         Random starts; the best is kept.
+    missing : {"error", "ignore"}, default="error"
+        ``"ignore"``: cells that are NaN have no influence. Whole rows of NaN are rows that a view lacks in any case.
+    frozen : array-like of int, optional
+        Components whose H_v, those of ``H_init``, stay as they are in every view, bit for bit.
     max_iter : int, default=500
     tol : float, default=1e-4
         The largest KKT residual (see ``kkt_residual_``) at which a fit has converged.
@@ -59,7 +68,8 @@ class JointNMF(IterativeFactorization):
     view_components_ : list or dict of ndarray of shapes (n_components, m_v)
         H_v, in the units of its view; a dict where X was one.
     components_ : ndarray of shape (n_components, n_features_in_)
-        All H_v side by side. Their size: the root mean square of a row of all √α_v H_v is the mean of all √α_v X_v.
+        All H_v side by side. Their size (frozen ones aside): the root mean square of a row of all √α_v H_v is the mean
+        of all √α_v X_v.
     view_weights_ : ndarray of shape (n_views,)
     view_names_ : list of str or None
     view_widths_ : list of int
@@ -73,7 +83,11 @@ class JointNMF(IterativeFactorization):
     X is a list or dict of matrices of any kind that `NMF` takes, sparse and dense mixed, or a path to an ``.npz`` file
     of several arrays. Rows go by position; DataFrames whose indices differ are refused. A view that lacks rows has NaN
     throughout these rows, or is a pair (matrix, rows). `transform` takes any of the views: None in a list, no entry in
-    a dict. A row without any view gets 1/k. Single missing cells are a matter for `NMF` with ``missing="ignore"``.
+    a dict. A row without any observed cell gets 1/k; a column without one holds the mean of the component's other
+    entries in its view, and a warning says so.
+
+    Where single cells are missing or have weights, every row and column has a Gram matrix of its own: an iteration
+    takes nnz(X) k² in place of nnz(X) k, and holds k² / 2 numbers for each row and column.
 
     Heavy views win: a view with large α and much noise pulls W towards its noise.
 
@@ -100,20 +114,23 @@ class JointNMF(IterativeFactorization):
     _is_matrix: bool
 
     _takes = "views"
-    _takes_weights = False
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
+        "missing": [StrOptions({"error", "ignore"})],
+        "frozen": ["array-like", None],
         "view_weights": [StrOptions({"balanced"}), "array-like", dict, None],
     }
 
     def __init__(
-        self, n_components: int = 10, *, view_weights: Any = "balanced", n_init: int = 1, max_iter: int = 500,
-        tol: float = 1e-4, max_time: float | None = None, checkpoint: Any = None, random_state: Any = None,
-        verbose: int = 0,
+        self, n_components: int = 10, *, view_weights: Any = "balanced", n_init: int = 1,
+        missing: str = "error", frozen: Any = None, max_iter: int = 500, tol: float = 1e-4,
+        max_time: float | None = None, checkpoint: Any = None, random_state: Any = None, verbose: int = 0,
     ) -> None:  # fmt: skip
         self.n_components = n_components
         self.view_weights = view_weights
         self.n_init = n_init
+        self.missing = missing
+        self.frozen = frozen
         self.max_iter = max_iter
         self.tol = tol
         self.max_time = max_time
@@ -135,8 +152,9 @@ class JointNMF(IterativeFactorization):
         y : ignored
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the rows: 2 counts a row twice.
-        weights : None
-            Cells have no weights here; views have, see ``view_weights``.
+        weights : list or dict of array-like or sparse of shapes (n_samples, m_v), optional
+            Weights of the cells of each view, as X holds views; None (or no entry) for a view without. 0 means missing,
+            whatever the cell holds. For whole views see ``view_weights``.
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : list or dict of array-like of shapes (n_components, m_v), optional
             Start values; also as one array (n_components, Σ m_v).
@@ -172,7 +190,8 @@ class JointNMF(IterativeFactorization):
             As for `fit`; any of the views may be left out: None in a list, no entry in a dict. Names of columns must
             be those of the fit (``view_feature_names_``), in that order. W has the index of the views where
             ``set_output`` asks for DataFrames.
-        weights : None
+        weights : list or dict of array-like or sparse of shapes (n_samples, m_v), optional
+            As for `fit`.
         """
         return _indexed(super().transform(X, weights=weights), X)
 
@@ -189,12 +208,8 @@ class JointNMF(IterativeFactorization):
             views.row_weights, names = source.row_weights, None
             self._is_matrix = reset or getattr(self, "_is_matrix", False)
         else:
-            if weights is not None:
-                raise ValueError(
-                    f"{type(self).__name__}.{whom} takes no cell weights; weigh views with view_weights"
-                )
             known = () if reset else (self.view_names_, self.view_widths_, self._feature_names())
-            views, names = as_views(X, sample_weight, *known)
+            views, names = as_views(X, sample_weight, *known, weights=weights, missing=self.missing)
             if reset:
                 self.__dict__.pop("feature_names_in_", None)
                 self._is_matrix, self.n_features_in_ = False, views.shape[1]
@@ -211,8 +226,13 @@ class JointNMF(IterativeFactorization):
         for v, view, _ in source.there():  # type: ignore[attr-defined]
             name = "X" if self._is_matrix else f"X[{(self.view_names_ or range(v + 1))[v]!r}]"
             found = view.summary()
-            if not np.isfinite([found.sum, found.maximum]).all() or found.minimum < 0:
-                check_cells(view, whom=f"{type(self).__name__}.{whom}", name=name, takes_missing=False)
+            if found.total_weight <= 0 and whom == "fit" and not self._is_matrix:
+                raise ValueError(f"{name} has no observed cell: leave this view out")
+            if found.total_weight > 0 and (
+                not np.isfinite([found.sum, found.maximum]).all() or found.minimum < 0
+            ):
+                check_cells(view, whom=f"{type(self).__name__}.{whom}", name=name)
+            forget_masks(view, found)
         return super()._check_data(source, whom)
 
     def _alphas(self, views: Views) -> np.ndarray:
@@ -236,9 +256,16 @@ class JointNMF(IterativeFactorization):
         with np.errstate(over="ignore", under="ignore"):
             self.view_weights_ = self._roots**2
         alphas, given = self._alphas(views), self._start_values(W_init, H_init, views)
+        frozen = frozen_mask(self.frozen, k, H_init)
+        unobserved = _unobserved(views)
+        if views.is_masked:
+            unobserved.warn(False)
+        gaps = [
+            lost[:, None] & ~frozen for lost in np.split(unobserved.columns, np.cumsum(views.widths)[:-1])
+        ]
         names = [f"H{v}" for v in range(len(views.views))]
         with workers(len(views.bounds())) as pool:
-            joint = Joint(views, alphas, pool)
+            joint = _joint(views, alphas, pool, frozen)
 
             def start(rng: np.random.Generator, first: bool) -> Arrays:
                 Hs = [
@@ -246,6 +273,7 @@ class JointNMF(IterativeFactorization):
                     for m, alpha in zip(views.widths, alphas, strict=True)
                 ]
                 Hs = Hs if given[1] is None else given[1]
+                Hs = [np.where(gap, H.dtype.type(0), H) for H, gap in zip(Hs, gaps, strict=True)]
                 W = np.zeros((views.shape[0], k), views.float_dtype) if given[0] is None else given[0]
                 return Arrays(at_rest({"W": W, **dict(zip(names, Hs, strict=True))}))
 
@@ -264,7 +292,13 @@ class JointNMF(IterativeFactorization):
             if not self.converged_:
                 self.kkt_residual_ = joint.residual(best.arrays["W"], Hs).relative
             self._weigh_losses(row_power)
-            self._accept(Hs, joint)
+            Hs = [
+                np.where(gap, H[~gap.any(axis=1)].mean(axis=0, dtype=np.float64), H).astype(H.dtype)
+                if gap.any()
+                else H
+                for H, gap in zip(Hs, gaps, strict=True)
+            ]
+            self._accept(Hs, joint, frozen)
         return self._rows(views)
 
     def _start_values(
@@ -288,14 +322,14 @@ class JointNMF(IterativeFactorization):
             Hs.append(np.ascontiguousarray(found.T))
         return self._start_value("W_init", W_init, (views.shape[0], k), views), Hs
 
-    def _accept(self, Hs: list[np.ndarray], joint: Joint) -> None:
-        """Set the components, all of one size."""
+    def _accept(self, Hs: list[np.ndarray], joint: Joint, frozen: np.ndarray) -> None:
+        """Set the components, all but frozen ones of one size."""
         cells = sum(len(H) for H in Hs)
         squares = sum(
             alpha * (H.astype(np.float64) ** 2).sum(axis=0) for alpha, H in zip(joint.alphas, Hs, strict=True)
         )
         sizes = np.sqrt(squares / cells) / joint.unit
-        sizes = np.where(sizes > 0, sizes, 1)
+        sizes = np.where((sizes > 0) & ~frozen, sizes, 1)
         powers = [power_of(view) for _, view, _ in joint.there]
         self.components_ = np.hstack(
             [times((H / sizes).T, -power, H.dtype) for H, power in zip(Hs, powers, strict=True)]
@@ -316,8 +350,8 @@ class JointNMF(IterativeFactorization):
     def _rows(self, views: Views) -> np.ndarray:
         Hs, shift = self._near_one(views)
         with workers(len(views.bounds())) as pool:
-            W = Joint(views, self._alphas(views), pool).solve(Hs, ROW_TOLERANCE[np.dtype(views.float_dtype)])
-        seen = views.present().any(axis=1)
+            W = _joint(views, self._alphas(views), pool).solve(Hs, ROW_TOLERANCE[np.dtype(views.float_dtype)])
+        seen = ~_unobserved(views).rows
         W[seen] = times(W[seen], shift)
         return W
 
@@ -356,6 +390,20 @@ class JointNMF(IterativeFactorization):
         with workers(len(views.bounds())) as pool:
             loss = Joint(views, self._alphas(views), pool).exact_loss(W, Hs)
         return -loss_times(loss / summary.total_weight, -2 * power_of(views))
+
+
+def _joint(views: Views, alphas: np.ndarray, pool: Workers, frozen: np.ndarray | None = None) -> Joint:
+    return (JointCells if views.is_masked else Joint)(views, alphas, pool, frozen)
+
+
+def _unobserved(views: Views) -> Unobserved:
+    """Rows of which no view has an observed cell, and columns, those of all views side by side."""
+    rows, columns = np.ones(views.shape[0], bool), [np.zeros(m, bool) for m in views.widths]
+    for v, view, index in views.there():
+        found = Unobserved.of(view)
+        rows[index] &= found.rows
+        columns[v] = found.columns
+    return Unobserved(rows, np.concatenate(columns))
 
 
 def _indexed(W: Any, X: Any) -> Any:

@@ -5,38 +5,40 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import StrOptions
 
 from ..data import Source, Summary
+from ..data.filled import Filled, column_means
 from ..data.products import Products
 from ..data.threads import workers
 from ..exceptions import warn_user
 from ..init.nndsvd import randomized_svd
 from ..solvers.halfspace import nonnegative_basis
-from ..solvers.kkt import balance, column_squares, residual_of
-from ..solvers.least_squares import nonnegative_rows
 from ..solvers.momentum import accelerated, at_rest
-from ..solvers.quadratic import Sweep
+from ..solvers.semi import ByCells, ByGram, cell_codes
 from .callbacks import with_callbacks
 from .codes import nonnegative_codes
+from .inputs import frozen_mask
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
-from .units import loss_times, power_of, times
+from .units import exponent_of, loss_times, power_of, times
+from .unobserved import Unobserved
 
 __all__ = ["SemiNMF"]
 
-SWEEPS = 8  # of W per pair of products with X
 CLOSE = 1e-6  # a loss that is larger than the SVD's by this share of it attains it
 
 
 class SemiNMF(IterativeFactorization):
     r"""Semi-NMF: non-negative amounts of parts of any sign.
 
-    .. math:: \min_{W \ge 0,\; H} \tfrac12 \sum_i s_i \lVert x_i - w_i H \rVert^2
+    .. math:: \min_{W \ge 0,\; H} \tfrac12 \sum_{ij} s_i\, v_{ij} (X_{ij} - (W H)_{ij})^2
 
-    X (n, m) may have any sign; s are the row weights (1). In turn, H is solved for exactly and rows of W move by
-    coordinate descent (HALS), with extrapolation. The start is an SVD: if the rows of the rank-k SVD lie in a
-    half-space, a change of basis makes W non-negative, and no better factorization of rank k exists; if not, the SVD
-    of rank k − 1 and one component more always give a non-negative W, and the fit goes on from there.
+    X (n, m) may have any sign; s are the weights of rows and v those of cells, 1 unless given. In turn, H is solved for
+    exactly and rows of W move by coordinate descent (HALS), with extrapolation. The start is an SVD: if the rows of the
+    rank-k SVD lie in a half-space, a change of basis makes W non-negative, and no better factorization of rank k
+    exists; if not, the SVD of rank k − 1 and one component more always give a non-negative W, and the fit goes on from
+    there.
 
     Parameters
     ----------
@@ -44,6 +46,10 @@ class SemiNMF(IterativeFactorization):
         k.
     n_init : int, default 1
         Starts, of which the best is kept; those after the first take what is positive of the SVD turned at random.
+    missing : {"error", "ignore", "unstored"}, default "error"
+        ``"ignore"``: NaN cells have no influence. ``"unstored"``: neither have cells a sparse X does not store.
+    frozen : array-like of int or None, default None
+        Rows of ``H_init`` that stay as they are, bit for bit; the others are solved for given them.
     max_iter : int, default 500
     tol : float, default 1e-4
         The fit ends when the KKT residual of W, relative and without units, is at most this.
@@ -59,9 +65,11 @@ class SemiNMF(IterativeFactorization):
     components_ : ndarray of shape (n_components, n_features_in_)
         H, of any sign.
     svd_error_ : float
-        ‖X − X_k‖ of the truncated SVD (a randomized one), with the row weights: no W H is nearer to X.
+        ‖X − X_k‖ of the truncated SVD (a randomized one), with the row weights: no W H is nearer to X. NaN where cells
+        are missing or have weights: there is no SVD of such data.
     attains_svd_ : bool
-        Whether the fit is the SVD in another basis: its residual is ``svd_error_``, and W ≥ 0 was no restriction.
+        Whether the fit is the SVD in another basis: its residual is ``svd_error_``, and W ≥ 0 was no restriction. False
+        where ``svd_error_`` is NaN.
     n_components_, n_iter_ : int
     converged_ : bool
     kkt_residual_ : float
@@ -74,7 +82,8 @@ class SemiNMF(IterativeFactorization):
     Warns
     -----
     UserWarning
-        When ``attains_svd_``: the parts are then one of infinitely many bases, and say no more than the SVD does.
+        When ``attains_svd_``: the parts are then one of infinitely many bases, and say no more than the SVD does. When
+        a row or column has no observed cell.
 
     Notes
     -----
@@ -84,6 +93,13 @@ class SemiNMF(IterativeFactorization):
     (centred data). There the infimum need not be attained: W and H may grow without bound, ever more slowly, while
     W H converges, so that fits may end at ``max_iter``. Directions that span a plane, say, need no more than 3
     components, however many they are: there is not one component for each cluster of rows.
+
+    Where cells are missing or have weights, every column of H is a least-squares problem of its own, and so is every
+    row of W: an iteration takes nnz(X) k² in place of nnz(X) k, and holds k² / 2 numbers for each column. The start is
+    the SVD of X with missing cells at the mean of their column (those that a sparse X does not store: at 0); whether
+    W ≥ 0 restricts anything is not known then. Columns with hardly more observed cells than components predict the
+    others badly. A row without an observed cell has W = 1/k, a column without one holds the mean of the component's
+    other entries; a warning says so.
 
     References
     ----------
@@ -105,15 +121,21 @@ class SemiNMF(IterativeFactorization):
     """
 
     _any_sign = True
-    _takes_weights = False
-    _parameter_constraints = ITERATION_PARAMETERS
+    _parameter_constraints = {
+        **ITERATION_PARAMETERS,
+        "missing": [StrOptions({"error", "ignore", "unstored"})],
+        "frozen": ["array-like", None],
+    }
 
     def __init__(
-        self, n_components: int = 10, *, n_init: int = 1, max_iter: int = 500, tol: float = 1e-4,
-        max_time: float | None = None, checkpoint: Any = None, random_state: Any = None, verbose: int = 0,
+        self, n_components: int = 10, *, n_init: int = 1, missing: str = "error", frozen: Any = None,
+        max_iter: int = 500, tol: float = 1e-4, max_time: float | None = None, checkpoint: Any = None,
+        random_state: Any = None, verbose: int = 0,
     ) -> None:  # fmt: skip
         self.n_components = n_components
         self.n_init = n_init
+        self.missing = missing
+        self.frozen = frozen
         self.max_iter = max_iter
         self.tol = tol
         self.max_time = max_time
@@ -127,59 +149,62 @@ class SemiNMF(IterativeFactorization):
     ) -> np.ndarray:
         summary = self._in_range(source, summary)
         k, (n, m), power = int(self.n_components), source.shape, power_of(source)
+        frozen, masked = frozen_mask(self.frozen, k, H_init), source.is_masked
         W0 = self._start_value("W_init", W_init, (n, k), source)
         H0 = self._start_value("H_init", H_init, (k, m), source, power=power, any_sign=True)
+        unobserved = Unobserved.of(source)
+        unobserved.warn(False)
         with workers(len(source.bounds())) as pool:
-            products = Products(source, pool)
-            A, bound, basis = _singular_rows(products, summary, k)
-            self.svd_error_ = loss_times(bound, -power)
+            semi = (ByCells if masked else ByGram)(source, summary, frozen, pool)
+            complete = Filled(source, column_means(source)) if masked else source
+            A, bound, basis = _singular_rows(Products(complete, pool), summary, k)
+            self.svd_error_ = float("nan") if masked else loss_times(bound, -power)
 
             def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
-                W = _nonnegative(A, basis, k, None if first else rng) if W0 is None else W0
-                H = _parts(products, W) if H0 is None else H0
-                P = products.right(H.T)
-                if H0 is not None and W0 is None:
-                    W = nonnegative_rows(H @ H.T, P, 0.0, np.inf, 1e-10)
-                return at_rest({"W": W, "H": H, "P": P})
+                if W0 is None and H0 is not None:
+                    W = semi.rows(H0)
+                else:
+                    W = _nonnegative(A, basis, k, None if first else rng) if W0 is None else W0
+                W = np.where(unobserved.rows[:, None], W.dtype.type(0), W) if masked else W
+                return at_rest(semi.start(W, H0))
 
             best = self._search(
                 source,
                 start,
-                lambda state: accelerated(state, lambda factors: _moved(products, summary, factors), ("W",)),
+                lambda state: accelerated(state, semi.move, ("W",)),
                 given=(W0, H0),
                 fitted=lambda arrays: {"components_": times(arrays["H"], -power), "n_components_": k},
             )
+        H = best.arrays["H"]
+        if unobserved.columns.any():
+            fill = H[:, ~unobserved.columns].mean(axis=1, keepdims=True, dtype=np.float64)
+            H = np.where(unobserved.columns & ~frozen[:, None], fill, H).astype(H.dtype)
         rounding = 10 * float(np.finfo(source.float_dtype).eps) * summary.squares
-        self.attains_svd_ = bool(best.loss <= 0.5 * bound**2 * (1 + CLOSE) + rounding)
+        self.attains_svd_ = not masked and bool(best.loss <= 0.5 * bound**2 * (1 + CLOSE) + rounding)
         if self.attains_svd_:
             warn_user(
                 f"SemiNMF only attains the bound of the SVD of rank {k}: W >= 0 is no restriction for these data, "
                 "and the parts are one of many bases of what the SVD finds; take NMF or ConvexNMF for parts of "
                 "their own"
             )
-        self.components_ = times(best.arrays["H"], -power)
+        self.components_ = times(H, -power)
         self.n_components_ = k
         return self._rows(source)
 
     def _rows(self, source: Source) -> np.ndarray:
-        return nonnegative_codes(self.components_, source)
+        if not source.is_masked:
+            return nonnegative_codes(self.components_, source)
+        own = -exponent_of(np.abs(self.components_))
+        with workers(len(source.bounds())) as pool:
+            W = cell_codes(source, times(self.components_, own, source.float_dtype), pool)
+        power = own - power_of(source)
+        if power == 0:
+            return W
+        return np.where(Unobserved.of(source).rows[:, None], W, times(W, power))
 
     def _transform_source(self, source: Source) -> np.ndarray:
         self._in_range(source, source.summary())
         return self._rows(source)
-
-
-def _weighted(W: np.ndarray, products: Products) -> np.ndarray:
-    s = products.source.row_weights
-    return W if s is None else (W * s[:, None]).astype(W.dtype, copy=False)
-
-
-def _parts(products: Products, W: np.ndarray) -> np.ndarray:
-    """H = (Wᵀ S W)⁺ Wᵀ S X."""
-    SW = _weighted(W, products)
-    A = (SW.T @ W).astype(np.float64)
-    inverse = np.linalg.pinv(A, rcond=len(A) * float(np.finfo(W.dtype).eps), hermitian=True)
-    return (inverse @ products.left(SW).T).astype(W.dtype)
 
 
 def _singular_rows(
@@ -212,24 +237,3 @@ def _nonnegative(
         W = np.hstack([W + x, x])
     W = np.maximum(W, 0).astype(A.dtype)
     return np.pad(W, ((0, 0), (0, k - W.shape[1])))
-
-
-def _moved(
-    products: Products, summary: Summary, factors: dict[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], float, float]:
-    """Sweeps over W, then the best H and P = X Hᵀ; with the loss and the KKT residual there.
-
-    W may come extrapolated. The gradient of H is 0, that of W is W H Hᵀ − P.
-    """
-    H, P, s = factors["H"], factors["P"], products.source.row_weights
-    W = factors["W"].copy()
-    Sweep(SWEEPS).rows(W, H @ H.T, P, 0.0, np.inf)
-    H = _parts(products, W)
-    P, SW = products.right(H.T), _weighted(W, products)
-    G = H @ H.T
-    cross = np.einsum("ij,ij->", P, SW, dtype=np.float64)
-    loss = 0.5 * (summary.squares - 2 * cross + np.einsum("ij,ij->", SW.T @ W, G, dtype=np.float64))
-    unit = np.sqrt(summary.squares / summary.total_weight) or 1.0
-    d = balance(column_squares(W, s), H, unit)
-    residual = residual_of(W, P, W @ G, d, unit**-2, row_weights=s)
-    return {"W": W, "H": H, "P": P}, max(float(loss), 0.0), residual.relative

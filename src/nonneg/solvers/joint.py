@@ -7,6 +7,8 @@ A row of W meets the Gram matrix Σ_v α_v H_v H_vᵀ of the views it has: rows 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..data.products import Products
@@ -32,10 +34,15 @@ class Joint:
     alphas : ndarray of shape (views,)
         α, for the views as their sources hand them out.
     pool : Workers
+    frozen : ndarray of bool of shape (k,), optional
+        Components whose H_v stay, bit for bit.
     """
 
-    def __init__(self, views: Views, alphas: np.ndarray, pool: Workers) -> None:
+    def __init__(
+        self, views: Views, alphas: np.ndarray, pool: Workers, frozen: np.ndarray | None = None
+    ) -> None:
         self.views, self.alphas, self.s = views, alphas, views.row_weights
+        self.free = None if frozen is None or not frozen.any() else np.flatnonzero(~frozen)
         self.there = views.there()
         self.products = {v: Products(view, pool) for v, view, _ in self.there}
         self.pool, self.exact = pool, False
@@ -50,7 +57,7 @@ class Joint:
 
     # -- W given all H --------------------------------------------------------------------------------------
 
-    def row_terms(self, Hs: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    def row_terms(self, Hs: list[np.ndarray]) -> tuple[Any, np.ndarray]:
         """For H_v as (m_v, k): the Gram matrix of every kind of row, and P = Σ_v α_v X_v H_vᵀ."""
         dtype, k = Hs[0].dtype, Hs[0].shape[1]
         P = np.zeros((self.views.shape[0], k), dtype)
@@ -84,25 +91,48 @@ class Joint:
         """W, then every H_v; their loss, and the residual met on the way."""
         grams, P = self.row_terms(Hs)
         W = W.copy()
-        for rows, G in zip(self.groups(), grams, strict=True):
-            part = np.ascontiguousarray(W[rows])
-            Sweep(SWEEPS).rows(part, G, np.ascontiguousarray(P[rows]), 0.0, np.inf)
-            W[rows] = part
+        self._sweep_rows(W, grams, P)
         residual = self._residual_of_rows(W, Hs, grams, P)
         moved, loss = list(Hs), 0.0
         terms = {}
         for v, _, rows in self.there:
             A, B = terms[v] = self._column_terms(v, W[rows])
-            moved[v] = Hs[v].copy()
-            Sweep(SWEEPS).rows(moved[v], A, B, 0.0, np.inf)
+            moved[v] = self._swept_columns(Hs[v], A, B)
             inner = float(np.einsum("ij,ij->", B.astype(np.float64), moved[v]))
-            H64 = moved[v].astype(np.float64)
-            square = float(np.einsum("ij,ij->", A.astype(np.float64), H64.T @ H64))
-            loss += 0.5 * float(self.alphas[v]) * (self.squares[v] - 2 * inner + square)
+            loss += 0.5 * float(self.alphas[v]) * (self.squares[v] - 2 * inner + self._square(moved[v], A))
         d = self._units(W, moved)
         for v, (A, B) in terms.items():
             residual |= self._residual_of_columns(v, moved[v], A, B, d)
         return W, moved, self.exact_loss(W, moved) if self.exact else loss, residual
+
+    def _sweep_rows(self, W: np.ndarray, grams: Any, P: np.ndarray) -> None:
+        """Move rows of W in place."""
+        for rows, G in zip(self.groups(), grams, strict=True):
+            part = np.ascontiguousarray(W[rows])
+            Sweep(SWEEPS).rows(part, G, np.ascontiguousarray(P[rows]), 0.0, np.inf)
+            W[rows] = part
+
+    def _swept_columns(self, H: np.ndarray, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        """H_v (m_v, k) moved, its frozen columns as they are."""
+        moved = H.copy()
+        if self.free is None:
+            Sweep(SWEEPS).rows(moved, A, B, 0.0, np.inf)
+        elif len(self.free):
+            free, kept = self.free, np.setdiff1d(np.arange(len(A)), self.free)
+            part = np.ascontiguousarray(H[:, free])
+            rest = np.ascontiguousarray(B[:, free] - H[:, kept] @ A[np.ix_(kept, free)])
+            Sweep(SWEEPS).rows(part, np.ascontiguousarray(A[np.ix_(free, free)]), rest, 0.0, np.inf)
+            moved[:, free] = part
+        return moved
+
+    def _square(self, H: np.ndarray, A: np.ndarray) -> float:
+        """Σ_j h_j A_j h_j over the columns of a view."""
+        H64 = H.astype(np.float64)
+        return float(np.einsum("ij,ij->", A.astype(np.float64), H64.T @ H64))
+
+    def _pulled(self, H: np.ndarray, A: np.ndarray) -> np.ndarray:
+        """A_j h_j of every column of a view."""
+        return H @ A
 
     def _column_terms(self, v: int, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Wᵀ S W and X_vᵀ S W over the rows of a view."""
@@ -120,9 +150,7 @@ class Joint:
         usable = (a > 0) & (b > 0)
         return np.where(usable, np.sqrt(np.where(usable, b, 1) / np.where(usable, a, 1)), 1.0)
 
-    def _residual_of_rows(
-        self, W: np.ndarray, Hs: list[np.ndarray], grams: list[np.ndarray], P: np.ndarray
-    ) -> Residual:
+    def _residual_of_rows(self, W: np.ndarray, Hs: list[np.ndarray], grams: Any, P: np.ndarray) -> Residual:
         found, d = Residual(), self._units(W, Hs)
         for rows, G in zip(self.groups(), grams, strict=True):
             weights = None if self.s is None else self.s[rows]
@@ -134,7 +162,9 @@ class Joint:
     ) -> Residual:
         alpha = float(self.alphas[v])
         units = np.sqrt(alpha) / (self.unit * d) if alpha > 0 else 1 / d
-        return residual_of(H, alpha * B, alpha * (H @ A), units, self.unit**-2)
+        free = slice(None) if self.free is None else self.free
+        pulled = alpha * self._pulled(H, A)
+        return residual_of(H[:, free], alpha * B[:, free], pulled[:, free], units[free], self.unit**-2)
 
     def residual(self, W: np.ndarray, Hs: list[np.ndarray]) -> Residual:
         """The KKT residual at these factors."""
