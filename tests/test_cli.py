@@ -18,6 +18,7 @@ from scipy import sparse
 import nonneg
 from nonneg.cli import main
 from nonneg.cli import reproduce as command
+from nonneg.cli.zoo import reproduce_zoo
 
 FAST = ["--n-train", "200", "--n-test", "80", "--hidden", "16", "8", "--epochs", "1", "--noise-epochs", "1"]
 FAST += ["--seeds", "0", "--noise-levels", ".5", "--profile", "paper", "--clusterings", "kmeans"]
@@ -58,7 +59,8 @@ def matrix(tmp_path):
 def test_help_names_every_command_and_loads_nothing_heavy():
     code = (
         "import sys\nfrom nonneg.cli import main\n"
-        "for words in (['--help'], ['reproduce', '--help'], ['reproduce', 'ddnmf', '--help'], ['fit', '--help']):\n"
+        "for words in (['--help'], ['reproduce', '--help'], ['reproduce', 'ddnmf', '--help'],\n"
+        "              ['reproduce', 'zoo', '--help'], ['fit', '--help']):\n"
         "    assert main(words) == 0, words\n"
         "heavy = {'torch', 'numba', 'matplotlib', 'sklearn', 'scipy', 'dask'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -72,6 +74,7 @@ def test_help_names_every_command_and_loads_nothing_heavy():
         "fit",
         "reproduce",
         "ddnmf",
+        "zoo",
         "--dataset",
         "--noise-levels",
         "--n-components",
@@ -99,6 +102,13 @@ def test_choices_are_those_of_the_library():
     assert get_args(command.NoiseKind) == NOISES
 
 
+ZOO_OPTIONS = {
+    "methods": "methods",
+    "profiles": "profile",
+    "seeds": "seeds",
+    "epochs": "epochs",
+    "hidden": "hidden",
+}
 PRESET_OPTIONS = {
     "methods": "methods", "profiles": "profile", "seeds": "seeds", "epochs": "epochs", "hidden": "hidden",
     "noise": "noise", "noise_levels": "noise_levels", "noise_methods": "noise_methods", "noise_seeds": "noise_seeds",
@@ -106,18 +116,17 @@ PRESET_OPTIONS = {
 }  # fmt: skip
 
 
-def presets():
+def presets(studies, options):
     """Option → what it is for digits, and for the large data sets, as one writes it."""
-    from nonneg.experiments.study import PRESETS
 
     def written(value):
         return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
-    digits, mnist, fashion = (PRESETS[name] for name in ("digits", "mnist", "fashion-mnist"))
+    digits, mnist, fashion = (studies[name] for name in ("digits", "mnist", "fashion-mnist"))
     assert replace(mnist, dataset="fashion-mnist") == fashion
     found = {
         option: (written(getattr(digits, field)), written(getattr(mnist, field)))
-        for field, option in PRESET_OPTIONS.items()
+        for field, option in options.items()
     }
     found["clusterings"] = (written(digits.scoring.clusterings), written(mnist.scoring.clusterings))
     found["batch_size"] = (str(digits.batch_size), "the profile's" if mnist.batch_size is None else "?")
@@ -132,18 +141,30 @@ def parameter_help(function, name):
     return " ".join(" ".join(lines[start:end]).split())
 
 
-def test_help_says_what_the_presets_are():
-    for option, (digits, large) in presets().items():
-        text = parameter_help(command.reproduce_ddnmf, option)
+def all_presets():
+    """(function of the command, its presets) of both studies."""
+    from nonneg.experiments.study import PRESETS, ZOO_PRESETS
+
+    yield command.reproduce_ddnmf, presets(PRESETS, PRESET_OPTIONS)
+    yield reproduce_zoo, presets(ZOO_PRESETS, ZOO_OPTIONS)
+
+
+@pytest.mark.parametrize(("function", "found"), list(all_presets()), ids=["ddnmf", "zoo"])
+def test_help_says_what_the_presets_are(function, found):
+    for option, (digits, large) in found.items():
+        text = parameter_help(function, option)
         if digits == large:
             assert f"efault {digits}." in text
         else:
             assert f"efault {digits} for digits, {large} for mnist and fashion-mnist." in text
 
 
-def test_the_page_says_what_the_presets_are():
+@pytest.mark.parametrize(("function", "found"), list(all_presets()), ids=["ddnmf", "zoo"])
+def test_the_page_says_what_the_presets_are(function, found):
     page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
-    for option, (digits, large) in presets().items():
+    start = page.index(f"## nonneg {function.__name__.replace('_', ' ')}")
+    page = page[start : page.index("\n## ", start + 1)]
+    for option, (digits, large) in found.items():
         assert f"| `--{option.replace('_', '-')}` | {digits} | {large} |" in page
 
 
@@ -306,6 +327,11 @@ USAGE = [
     (["reproduce", "ddnmf", "--jobs", "0"], "--jobs"),
     (["reproduce", "ddnmf", "--dataset", "digits", "mnist"], "--dataset"),
     (["reproduce", "ddnmf", "--colour"], "--colour"),
+    (["reproduce", "zoo", "--methods", "elephant"], "--methods must be among raw, "),
+    (["reproduce", "zoo", "--methods", "dae1-relu"], "--methods must be among raw, "),
+    (["reproduce", "zoo", "--profile", "none"], "--profile"),
+    (["reproduce", "zoo", "--epochs", "0"], "--epochs must be at least 1"),
+    (["reproduce", "zoo", "--render", "--out", "typo"], "--out: typo holds no runs"),
     (["reproduce", "nothing"], "nothing"),
     (["nothing"], "nothing"),
 ]
@@ -575,6 +601,36 @@ def test_a_folder_keeps_the_other_data_set_in_its_tables(capsys, tmp_path):
     assert code == 0, err
     assert {"table1.md", "table2.md"} <= set(json.loads(out)["files"])
     assert "Fashion-MNIST" in (tmp_path / "table2.md").read_text()
+
+
+def test_the_zoo_prints_its_tables_and_draws_them_again(capsys, tmp_path):
+    words = [
+        *FAST[:9],
+        "--seeds",
+        0,
+        "--jobs",
+        1,
+        "--clusterings",
+        "kmeans",
+        "--methods",
+        "raw",
+        "nmf",
+        "ae1-linear",
+    ]
+    code, out, err = run(capsys, "reproduce", "zoo", *words, "--out", tmp_path)
+    assert (code, err) == (0, "")
+    assert "| AE1 linear | k-means" in out and "relative error" in out
+    assert {"zoo-digits.md", "zoo-digits.csv", "zoo-digits.json", "parts-digits.png", "study.json"} < set(
+        os.listdir(tmp_path)
+    )
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*")}
+    (tmp_path / "zoo-digits.json").unlink()
+    code, out, _ = run(capsys, "reproduce", "zoo", *words, "--out", tmp_path, "--render", "--json")
+    assert code == 0
+    rows = json.loads(out)["rows"]
+    assert rows == json.loads((tmp_path / "zoo-digits.json").read_text())
+    assert {row["method"] for row in rows} == {"pixels", "NMF", "AE1 linear"}
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*")} == before
 
 
 # -- Ctrl-C ---------------------------------------------------------------------------------------------------

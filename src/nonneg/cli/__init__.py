@@ -20,6 +20,7 @@ import cyclopts
 from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, usage_text
 from nonneg.cli.fit import fit_model
 from nonneg.cli.reproduce import reproduce_ddnmf
+from nonneg.cli.zoo import reproduce_zoo
 from nonneg.experiments.progress import show_warning
 
 __all__ = ["app", "main"]
@@ -46,9 +47,10 @@ app = cyclopts.App(
     result_action="return_value",
 )
 _studies = cyclopts.App(
-    name="reproduce", help="Run a published study again: tables, figures and the trained model."
+    name="reproduce", help="Run a study again: tables, figures and the trained models."
 )
 _studies.command(reproduce_ddnmf, name="ddnmf")
+_studies.command(reproduce_zoo, name="zoo")
 app.command(_studies)
 app.command(fit_model, name="fit")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nonneg.exceptions import CheckpointError
-from nonneg.experiments.evaluate import Codes, describe, score
+from nonneg.experiments.evaluate import FIXED, Codes, describe, score
 from nonneg.experiments.images import Images, images_of
 from nonneg.experiments.kept import keep, kept
 from nonneg.experiments.methods import (
@@ -168,7 +168,7 @@ def _what(row: dict[str, Any]) -> tuple[str, int | None, str]:
 
 def _has_seeds(row: dict[str, Any], seeds: tuple[int, ...]) -> bool:
     """Whether a row holds these seeds of its clustering (files before 0.1 do not name them: they were 0, 1, …)."""
-    if row["clustering"] in ("argmax", "linear"):  # nothing random
+    if row["clustering"] in FIXED:
         return True
     return set(seeds) <= set(row.get("seeds", range(len(row["values"]))))
 

@@ -19,6 +19,7 @@ from nonneg.experiments.pool import run_all
 from nonneg.experiments.progress import Bar
 from nonneg.experiments.record import Run, RunFile
 from nonneg.experiments.study import PRESETS, Study
+from nonneg.experiments.zoo import ENTRIES, OUTSIDE, absent
 
 __all__ = ["PRESETS", "Study", "compute", "left_out", "runs_of"]
 
@@ -56,7 +57,7 @@ def _check_profiles(study: Study) -> None:
     """Raise for profiles and options that cannot be; without a deep method, torch is not needed to know."""
     clean = study.methods if 1 in study.tables or 2 in study.tables else ()
     used = {*clean, *(_noise_methods(study) if 3 in study.tables else ())}
-    if not used & set(DEEP):
+    if not used & {*DEEP, *OUTSIDE}:
         return
     from nonneg.deep.profiles import PROFILES
 
@@ -77,10 +78,12 @@ def _runs_of_method(
         return
     if method.startswith("dae1") and base.noise is None:  # without noise it is ae1
         return
+    if absent(method) is not None:
+        return
     for seed in seeds:
         run = replace(base, method=method, seed=seed)
-        if method not in DEEP:
-            yield run
+        if method not in (*DEEP, *OUTSIDE):
+            yield replace(run, hidden=study.hidden) if method in ENTRIES else run
             continue
         run = replace(run, epochs=epochs, hidden=study.hidden, batch_size=study.batch_size)
         for profile in study.profiles if method == "ddnmf" else study.profiles[:1]:

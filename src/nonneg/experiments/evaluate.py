@@ -5,7 +5,8 @@ What is fitted to the test codes is the clustering alone; labels are used to sco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from nonneg.clustering import cluster
 from nonneg.metrics import ari, clustering_accuracy, hoyer_sparsity, linear_probe_accuracy, nmi
 
-__all__ = ["CLUSTERINGS", "Codes", "Scoring", "describe", "score"]
+__all__ = ["CLUSTERINGS", "FIXED", "Codes", "Scoring", "describe", "is_reduced", "score"]
 
 #: Names of clusterings → arguments of `nonneg.clustering.cluster`.
 CLUSTERINGS: dict[str, dict[str, Any]] = {
@@ -27,6 +28,8 @@ CLUSTERINGS: dict[str, dict[str, Any]] = {
     "umap+gmm": {"method": "umap+gmm"},
     "spectral": {"method": "spectral"},
 }
+#: Ways to labels that have nothing random: one seed stands for all.
+FIXED = ("argmax", "dec", "linear")
 DEFAULT_CLUSTERINGS = ("argmax", "kmeans", "gmm-spherical", "gmm-diag", "gmm-full")
 
 #: Codes with more columns than this (pixels, AE2) get one start a clustering seed, and full covariances see their
@@ -51,6 +54,8 @@ class Codes:
         Codes of the training images that the linear classifier is trained on.
     memberships : bool
         Whether the units may be read as clusters (non-negative codes): ``argmax`` is tried then.
+    own : mapping of str to callable
+        Clusterings that only this method has: name → labels of the test images from a seed.
     """
 
     label: str
@@ -58,6 +63,7 @@ class Codes:
     test: NDArray
     probe: NDArray
     memberships: bool = False
+    own: Mapping[str, Callable[[int], NDArray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,20 +110,28 @@ def score(
     rows: list[dict[str, Any]] = []
     n_classes = len(np.unique(y_test))
     principal = lru_cache(lambda: _principal(codes.test))
+
+    def add(name: str, labels: list[NDArray], seeds: tuple[int, ...]) -> None:
+        for metric, function in (("ACC", clustering_accuracy), ("NMI", nmi), ("ARI", ari)):
+            values = [round(function(y_test, found), 6) for found in labels]
+            rows.append(_row(codes, name, metric, values) | {"seeds": list(seeds)})
+
     for name in scoring.clusterings:
         if (codes.label, codes.epoch, name) in known:
             continue
         if name == "argmax" and not (codes.memberships and codes.test.shape[1] == n_classes):
             continue
-        test = principal() if _is_reduced(codes.test.shape[1], name) else codes.test
+        test = principal() if is_reduced(codes.test.shape[1], name) else codes.test
         n_init = 1 if codes.test.shape[1] > WIDE else scoring.n_init
-        seeds = scoring.seeds[:1] if name == "argmax" else scoring.seeds
+        seeds = scoring.seeds[:1] if name in FIXED else scoring.seeds
         labels = [
             cluster(test, n_classes, n_init=n_init, random_state=seed, **CLUSTERINGS[name]) for seed in seeds
         ]
-        for metric, function in (("ACC", clustering_accuracy), ("NMI", nmi), ("ARI", ari)):
-            values = [round(function(y_test, found), 6) for found in labels]
-            rows.append(_row(codes, name, metric, values) | {"seeds": list(seeds)})
+        add(name, labels, seeds)
+    for name, labels_of in codes.own.items():
+        if (codes.label, codes.epoch, name) not in known:
+            seeds = scoring.seeds[:1] if name in FIXED else scoring.seeds
+            add(name, [labels_of(seed) for seed in seeds], seeds)
     if (codes.label, codes.epoch, "linear") not in known:
         accuracy = linear_probe_accuracy(codes.probe, y_probe, codes.test, y_test)
         rows.append(_row(codes, "linear", "ACC", [round(accuracy, 6)]))
@@ -134,7 +148,7 @@ def _row(codes: Codes, clustering: str, metric: str, values: list[float]) -> dic
     }
 
 
-def _is_reduced(width: int, clustering: str) -> bool:
+def is_reduced(width: int, clustering: str) -> bool:
     """Whether a clustering of codes of this width sees principal components only."""
     if clustering in ("gmm-full", "umap+gmm", "spectral"):
         return width > WIDE

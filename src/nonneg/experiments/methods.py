@@ -15,8 +15,9 @@ as the profile says. All are scored on noisy test images.
 
 from __future__ import annotations
 
-import warnings
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nonneg.exceptions import CheckpointError, ConvergenceWarning
+from nonneg.exceptions import CheckpointError
 from nonneg.experiments.evaluate import Codes
 from nonneg.experiments.images import Images, corrupt
+from nonneg.experiments.matrix import fit_matrix, quietly
+from nonneg.experiments.measures import of_model
 from nonneg.experiments.record import Run
+from nonneg.experiments.zoo import (
+    DEEP_ENTRIES,
+    ENTRIES,
+    OUTSIDE,
+    STACK_ITERATIONS,
+    STACK_ROWS,
+    STACKS,
+    estimator_of,
+)
 from nonneg.io import load as nonneg_load
 
 if TYPE_CHECKING:
@@ -45,7 +57,7 @@ __all__ = [
 ]
 
 METHODS = ("raw", "nmf", "ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear", "ae2", "ddnmf")
-DEEP = tuple(method for method in METHODS if method not in ("raw", "nmf"))
+DEEP = (*(method for method in METHODS if method not in ("raw", "nmf")), *DEEP_ENTRIES)
 
 #: What an autoencoder takes over from a profile: how it is trained, not what is trained.
 TRAINING = ("batch_size", "learning_rate", "schedule", "optimizer", "precision")
@@ -69,6 +81,8 @@ def training_of(run: Run) -> dict[str, Any]:
 
 def expected_settings(run: Run) -> dict[str, Any]:
     """Return the values that a deep run's profile gives today, to be compared with those it was computed with."""
+    if run.method in STACKS:
+        return {"max_iter": STACK_ITERATIONS, "rows": STACK_ROWS}
     if run.method not in DEEP:
         return {}
     if run.method == "ddnmf":
@@ -162,12 +176,40 @@ def execute(
     if run.method == "raw":
         report(Codes("raw", None, test, probe))
         return {"history": {}, "settings": {}}
-    if run.method == "nmf":
-        model, encode = _nmf(run, train)
-        np.save(_made(work) / "parts.npy", model.parts().astype(np.float32))
-        report(Codes("nmf", None, encode(test), encode(probe), memberships=True))
-        return {"history": {}, "settings": {"iterations": int(model.n_iter_)}}
+    if run.method == "nmf" or run.method in STACKS:
+        return _matrix(run, train, test, probe, work, report)
+    if run.method in OUTSIDE:
+        return _outside(run, train, test, probe, work, report)
     return _deep(run, train, test, probe, work, epochs, done or set(), supervisor_rows, report, tick)
+
+
+def _matrix(
+    run: Run, train: NDArray, test: NDArray, probe: NDArray, work: Path, report: Report
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    model, encode = fit_matrix(run, train)
+    seconds = time.perf_counter() - started
+    np.save(_made(work) / "parts.npy", model.parts().astype(np.float32))
+    report(Codes(run.method, None, encode(test), encode(probe), memberships=has_memberships(run.method)))
+    settings = {"iterations": int(model.n_iter_)} | ({} if run.method == "nmf" else expected_settings(run))
+    return {"history": {}, "settings": settings} | _measures(run, seconds, quietly(of_model, model, test))
+
+
+def _outside(
+    run: Run, train: NDArray, test: NDArray, probe: NDArray, work: Path, report: Report
+) -> dict[str, Any]:
+    from nonneg.experiments.outside import fit_outside
+
+    found, parts = fit_outside(run, training_of(run), (train, test, probe), report)
+    np.save(_made(work) / "parts.npy", parts.astype(np.float32))
+    return {"history": {}, "settings": {}} | _measures(run, found.pop("seconds"), found)
+
+
+def _measures(run: Run, seconds: float, found: dict[str, float]) -> dict[str, Any]:
+    # seconds are of the training alone
+    spent = {"seconds": seconds} | ({} if run.epochs is None else {"seconds_per_epoch": seconds / run.epochs})
+    values = {name: float(f"{value:.6g}") for name, value in (found | spent).items()}
+    return {"measures": [{"method": run.method, "epoch": run.epochs} | values]}
 
 
 def _noisy(run: Run, images: Images) -> tuple[NDArray, NDArray, NDArray]:
@@ -221,7 +263,8 @@ def _deep(
     model.save(work / "model.nonneg")
     history = {name: [float(f"{value:.6g}") for value in values] for name, values in model.history_.items()}
     settings = {name: value for name, value in model.profile_.items() if name != "hidden"}
-    return {"history": history, "settings": settings | {"dead_units": int(model.n_dead_units_)}}
+    result = {"history": history, "settings": settings | {"dead_units": int(model.n_dead_units_)}}
+    return result | ({} if run.noise else _measures(run, history["seconds"][-1], of_model(model, test)))
 
 
 def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:
@@ -238,6 +281,8 @@ def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:
     if run.method == "ddnmf":
         return DDNMF(run.n_components, profile=run.profile or "paper", **common | _noise_of(run) | _own(run))
     common |= training_of(run)
+    if run.method in ENTRIES:
+        return estimator_of(run.method, common, run.n_components)
     if run.method == "ae2":
         return Autoencoder(None, **common)
     kind, activation = run.method.split("-")
@@ -255,6 +300,8 @@ def codes_again(run: Run, images: Images, model_file: Path, supervisor_rows: boo
 
 def has_memberships(label: str) -> bool:
     """Whether the units of a method's code may be read as clusters."""
+    if label in ENTRIES:
+        return ENTRIES[label].memberships
     return label in ("nmf", "ae2+nmf", "ddnmf") or label.endswith("relu")
 
 
@@ -300,29 +347,8 @@ def _report_wide(
     """Report AE2's code, and W of a shallow NMF of it (fitted to the codes of all training images)."""
     code_test, code_probe = _finite(encode(test), epoch), encode(probe)
     report(Codes("ae2", epoch, code_test, code_probe))
-    _, compress = _nmf(run, encode(train))
+    _, compress = fit_matrix(replace(run, method="nmf"), encode(train))
     report(Codes("ae2+nmf", epoch, compress(code_test), compress(code_probe), memberships=True))
-
-
-def _nmf(run: Run, X: NDArray) -> tuple[Any, Callable[[NDArray], NDArray]]:
-    """Fit a shallow NMF; return it and its codes, both silent about convergence and useless components.
-
-    The codes are W_ik ‖H_k‖: k-means and spherical mixtures depend on the scale of columns, which a factorization
-    leaves open, so it is fixed here as what a part contributes to the data.
-    """
-    from nonneg import NMF
-
-    def quietly(function: Callable[[NDArray], Any], values: NDArray) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            # dead and duplicate components: ten is what the study compares, and its table of codes shows such units
-            warnings.filterwarnings("ignore", "components .*; a smaller n_components would do", UserWarning)
-            return function(values)
-
-    model = NMF(run.n_components, random_state=run.seed)
-    quietly(model.fit, X)
-    sizes = np.linalg.norm(model.components_, axis=1)
-    return model, lambda values: quietly(model.transform, values) * sizes
 
 
 def _supervisor_codes(model: Any, X: NDArray) -> NDArray[np.float32]:

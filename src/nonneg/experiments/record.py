@@ -26,7 +26,7 @@ __all__ = ["Run", "RunFile", "environment", "load_all", "write_json"]
 
 #: What every file of a run has.
 REQUIRED = {"run", "complete", "scores", "seconds"}
-PACKAGES = ("nonneg", "numpy", "scipy", "scikit-learn", "torch")
+PACKAGES = ("nonneg", "numpy", "scipy", "scikit-learn", "torch", "clustpy", "umap-learn")
 
 
 @dataclass(frozen=True)

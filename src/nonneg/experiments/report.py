@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nonneg.experiments import tables
-from nonneg.experiments.evaluate import PRINCIPAL, _is_reduced
+from nonneg.experiments.captions import N_TRAIN, TITLE, how, over, reduced
 from nonneg.experiments.images import N_PROBE
 from nonneg.experiments.record import environment, load_all, write_json
 from nonneg.experiments.rows import (
-    CLUSTERING_NAMES,
     CODE_FIELDS,
     codes_of,
     finished,
@@ -26,13 +25,10 @@ from nonneg.experiments.tables import Table
 if TYPE_CHECKING:
     from nonneg.experiments.study import Study
 
-__all__ = ["Result", "assemble"]
+__all__ = ["Result", "assemble", "sidecar"]
 
 #: The paper's numbers for its tables; the small digits stand in for MNIST.
 TABLE_OF = {"digits": "table1", "mnist": "table1", "fashion-mnist": "table2"}
-N_TRAIN = {"digits": 1437, "mnist": 60_000, "fashion-mnist": 60_000}
-N_PIXELS = {"digits": 64, "mnist": 784, "fashion-mnist": 784}
-TITLE = {"digits": "the digits of scikit-learn", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def assemble(studies: Sequence[Study], out: Path, *, draw: bool = True) -> Resul
         from nonneg.experiments import figures
 
         files += figures.draw_all(studies, records, out)
-    write_json(out / "study.json", _sidecar(studies, records))
+    write_json(out / "study.json", sidecar("ddnmf", studies, records))
     main = [table for table in found if table.name in TABLE_OF.values()] or found
     text = "\n\n".join(f"{table.caption}\n\n{table.text}" for table in main)
     rows = [row for table in found for row in table.rows]
@@ -104,8 +100,8 @@ def _clean(study: Study, records: list[dict[str, Any]]) -> Table | None:
         return None
     name = TABLE_OF[study.dataset]
     caption = (
-        f"**Table {name[-1]}.** Clustering of {TITLE[study.dataset]}: {_over(rows, study, 'column “seeds”')}. "
-        f"{_how(study)} Deep methods: {study.epochs} epochs.{_reduced(study, rows)}"
+        f"**Table {name[-1]}.** Clustering of {TITLE[study.dataset]}: {over(rows, study, 'column “seeds”')}. "
+        f"{how(study)} Deep methods: {study.epochs} epochs.{reduced(study, rows)}"
     )
     n_train = study.n_train or N_TRAIN[study.dataset]
     linear = (
@@ -127,7 +123,7 @@ def _epochs(study: Study, records: list[dict[str, Any]]) -> Table | None:
         return None
     caption = (
         f"**By epoch.** ACC on {TITLE[study.dataset]}, as in Table {TABLE_OF[study.dataset][-1]}: "
-        f"{_over(rows, study, 'in brackets')}. {_how(study)}"
+        f"{over(rows, study, 'in brackets')}. {how(study)}"
     )
     return Table(f"epochs-{study.dataset}", caption, rows, tables.by_epoch(rows))
 
@@ -142,7 +138,7 @@ def _noise(studies: Sequence[Study], records: list[dict[str, Any]]) -> Table | N
         texts.append(f"### {TITLE[study.dataset]}\n\n{tables.by_noise(found)}")
         captions.append(
             f"{TITLE[study.dataset]}: {study.noise} noise, {study.noise_epochs} epochs; "
-            f"{_over(found, study, 'in brackets')}."
+            f"{over(found, study, 'in brackets')}."
         )
     if not rows:
         return None
@@ -165,52 +161,14 @@ def _codes(studies: Sequence[Study], records: list[dict[str, Any]]) -> Table | N
     return Table("codes", caption, rows, tables.of_codes(rows), CODE_FIELDS)
 
 
-def _over(rows: list[dict[str, Any]], study: Study, where: str) -> str:
-    """What the mean and ± of rows are over; `where` says where the seeds are, if methods have different numbers."""
-    clusterings = _count(len(study.scoring.seeds), "clustering seed")
-    counts = tables.seed_counts(rows)
-    over = "mean ± standard deviation over"
-    if counts <= {1}:
-        return f"{over} {clusterings} alone{', of 1 training seed' if counts else ''}"
-    if len(counts) == 1:
-        return f"{over} {_count(max(counts), 'training seed')} × {clusterings}"
-    several = f"{min(counts)} to {max(counts)} training seeds (their number: {where})"
-    return f"{over} {several} × {clusterings}; with 1 training seed ± is over clusterings alone"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _how(study: Study) -> str:
-    layers = "-".join(map(str, study.hidden))
-    train = "the training images" if study.n_train is None else f"the first {study.n_train} training images"
-    test = "the test images" if study.n_test is None else f"the first {study.n_test} test images"
-    batch = "" if study.batch_size is None else f", batches of {study.batch_size}"
-    return f"Trained on {train}, scored on {test}; encoder {layers}-10{batch}."
-
-
-def _reduced(study: Study, rows: list[dict[str, Any]]) -> str:
-    """Which clusterings of the table see principal components only."""
-    found = []
-    for label, name, width in (
-        (tables.PIXELS, "pixels", N_PIXELS[study.dataset]),
-        ("AE2", "AE2's code", study.hidden[-1]),
-    ):
-        used = dict.fromkeys(row["clustering"] for row in rows if row["method"].split(" (")[0] == label)
-        reduced = [CLUSTERING_NAMES[name] for name in used if _is_reduced(width, name)]
-        if reduced:
-            found.append(f"{', '.join(reduced)} of {name}")
-    return f" Fitted to the first {PRINCIPAL} principal components: {'; '.join(found)}." if found else ""
-
-
-def _sidecar(studies: Sequence[Study], records: list[dict[str, Any]]) -> dict[str, Any]:
+def sidecar(name: str, studies: Sequence[Study], records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a folder was computed with: versions, processor, seconds, and what failed."""
     seconds = {
         kind: round(sum(record["seconds"][kind] for record in records), 1)
         for kind in ("training", "evaluation")
     }
     return {
-        "study": "ddnmf",
+        "study": name,
         "datasets": [study.dataset for study in studies],
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "environment": environment(),

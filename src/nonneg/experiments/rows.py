@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nonneg.experiments.zoo import DEEP_ENTRIES, ENTRIES, OUTSIDE
+
 if TYPE_CHECKING:
     from nonneg.experiments.study import Study
 
@@ -21,12 +23,15 @@ __all__ = [
     "CLUSTERING_NAMES",
     "CODE_FIELDS",
     "FIELDS",
+    "METHOD_NAMES",
     "METRICS",
     "Selection",
     "codes_of",
     "finished",
     "fits",
     "method_label",
+    "method_order",
+    "picked",
     "rows_of",
     "selection",
 ]
@@ -40,6 +45,8 @@ CLUSTERING_NAMES = {
     "gmm-full": "GMM full",
     "umap+gmm": "UMAP + GMM",
     "spectral": "spectral",
+    "n2d": "N2D",
+    "dec": "its own",
 }
 METHOD_NAMES = {
     "raw": "pixels",
@@ -51,9 +58,11 @@ METHOD_NAMES = {
     "dae1-relu": "denoising AE1 ReLU",
     "dae1-linear": "denoising AE1 linear",
     "ddnmf": "DDNMF",
-}
+} | {name: entry.label for name, entry in ENTRIES.items()}
 #: Autoencoders are told apart by whose training they share, where there are several.
-TRAINED_LIKE = ("ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear", "ae2", "ae2+nmf")
+TRAINED_LIKE = (
+    *("ae1-relu", "ae1-linear", "dae1-relu", "dae1-linear", "ae2", "ae2+nmf"), *DEEP_ENTRIES, *OUTSIDE
+)  # fmt: skip
 CODE_FIELDS = (
     "dataset", "method", "epoch", "seeds", "units", "constant_units", "hoyer", "nmf_relative_error",
 )  # fmt: skip
@@ -119,7 +128,7 @@ def rows_of(records: Iterable[dict[str, Any]], selection: Selection) -> list[dic
         for a single value, `seeds` are those of the training, `epoch` None for methods without epochs.
     """
     groups: dict[tuple[Any, ...], list[tuple[int, list[float], int | None]]] = defaultdict(list)
-    for label, entry, record in _picked(records, selection, "scores"):
+    for label, entry, record in picked(records, selection, "scores"):
         run = record["run"]
         key = (label, entry["clustering"], run.get("noise_level"), entry["metric"])
         groups[key].append((run["seed"], entry["values"], entry["epoch"]))
@@ -145,7 +154,7 @@ def codes_of(records: Iterable[dict[str, Any]], selection: Selection) -> list[di
         (None for other methods).
     """
     groups: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = defaultdict(list)
-    for label, fact, record in _picked(records, selection, "facts"):
+    for label, fact, record in picked(records, selection, "facts"):
         groups[label].append((fact, record))
     rows = []
     for label, members in groups.items():
@@ -160,7 +169,7 @@ def codes_of(records: Iterable[dict[str, Any]], selection: Selection) -> list[di
             "nmf_relative_error": _mean(_module_error(fact, record) for fact, record in members),
         }
         rows.append(row)
-    return sorted(rows, key=lambda row: _method_order(row["method"]))
+    return sorted(rows, key=lambda row: method_order(row["method"]))
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -176,7 +185,7 @@ def _module_error(fact: dict[str, Any], record: dict[str, Any]) -> float | None:
     return history["nmf_relative_error"][history["epoch"].index(fact["epoch"])]
 
 
-def _picked(
+def picked(
     records: Iterable[dict[str, Any]], selection: Selection, kind: str
 ) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Return (label, entry, record) of every entry of `kind` ("scores" or "facts") that a selection shows."""
@@ -234,10 +243,9 @@ def fits(run: dict[str, Any], selection: Selection) -> bool:
     """Whether a run belongs to a selection, its epochs aside."""
     if run["dataset"] != selection.dataset or run.get("noise") != selection.noise:
         return False
-    if "hidden" in run and (tuple(run["hidden"]), run.get("batch_size")) != (
-        selection.hidden,
-        selection.batch_size,
-    ):
+    if "hidden" in run and tuple(run["hidden"]) != selection.hidden:
+        return False
+    if "epochs" in run and run.get("batch_size") != selection.batch_size:
         return False
     return (run.get("n_train"), run.get("n_test")) == (selection.n_train, selection.n_test)
 
@@ -267,7 +275,8 @@ def _row(
     }
 
 
-def _method_order(label: str) -> tuple[int, str]:
+def method_order(label: str) -> tuple[int, str]:
+    """Where a method stands in tables."""
     names = list(METHOD_NAMES.values())
     base = label.split(" (")[0]
     return names.index(base) if base in names else len(names), label
@@ -277,7 +286,7 @@ def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     clusterings = [*CLUSTERING_NAMES, "linear"]
     metrics = (*METRICS, "linear")
     return (
-        *_method_order(row["method"]),
+        *method_order(row["method"]),
         row["noise"],
         clusterings.index(row["clustering"]),
         metrics.index(row["metric"]),

@@ -1,16 +1,17 @@
-"""What the DDNMF study computes: its parameters, and what each data set gets by default."""
+"""What the two studies compute: their parameters, and what each data set gets by default."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nonneg.datasets import NAMES
 from nonneg.experiments.evaluate import CLUSTERINGS, Scoring
 from nonneg.experiments.images import NOISES
 from nonneg.experiments.methods import METHODS
+from nonneg.experiments.zoo import ENTRIES, ZOO
 
-__all__ = ["PRESETS", "Study"]
+__all__ = ["PRESETS", "ZOO_PRESETS", "Study"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Study:
     dataset : str
         Name for `nonneg.datasets.load`.
     methods : tuple of str
-        Of `nonneg.experiments.methods.METHODS`.
+        Of `nonneg.experiments.methods.METHODS` and `nonneg.experiments.zoo.ENTRIES`.
     profiles : tuple of str
         Of DDNMF. The first also says how autoencoders are trained (batch size, learning rate, schedule, optimizer,
         precision).
@@ -81,7 +82,8 @@ class Study:
 
     def __post_init__(self) -> None:
         _known("dataset", (self.dataset,), NAMES)
-        _known("methods", self.methods + self.noise_methods, METHODS)
+        _known("methods", self.methods, (*METHODS, *ENTRIES))
+        _known("noise_methods", self.noise_methods, METHODS)
         _known("noise", (self.noise,), NOISES)
         _known("tables", self.tables, (1, 2, 3))
         _known("clusterings", self.scoring.clusterings, tuple(CLUSTERINGS))
@@ -132,4 +134,18 @@ PRESETS: dict[str, Study] = {
     ),
     "mnist": Study("mnist"),
     "fashion-mnist": Study("fashion-mnist"),
+}
+
+#: The zoo: clean images, every method trained as DDNMF's first profile is.
+ZOO_PRESETS: dict[str, Study] = {
+    name: replace(
+        preset,
+        methods=ZOO,
+        profiles=("fast", "best"),
+        epochs=preset.epochs if name == "digits" else 10,
+        tables=(1,),
+        ae2_from_supervisor=False,
+        scoring=Scoring(("argmax", "kmeans", "gmm-full")),
+    )
+    for name, preset in PRESETS.items()
 }

@@ -1,0 +1,93 @@
+"""What is measured of a trained model beside its clusterings: how well it reconstructs, and what its parts are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nonneg.metrics import hoyer_sparsity
+from nonneg.models.certificate import duplicate_components
+
+__all__ = ["MEASURES", "measure", "of_model", "parts_of", "relative_error"]
+
+#: Name of a measure → head of its column.
+MEASURES = {
+    "test_error": "relative error",
+    "parts_hoyer": "sparsity of parts",
+    "units": "units",
+    "dead_units": "dead",
+    "duplicate_units": "duplicate pairs",
+    "negative_share": "negative share of W",
+    "seconds_per_epoch": "s / epoch",
+    "seconds": "s in all",
+}
+DEAD = 1e-3  # norm of a part, relative to the largest, below which a unit is dead
+
+
+def measure(
+    X: NDArray,
+    encode: Callable[[NDArray], NDArray],
+    decode: Callable[[NDArray], NDArray],
+    parts: NDArray,
+    components: NDArray,
+) -> dict[str, float]:
+    """Return the measures of a model that need no clock.
+
+    Parameters
+    ----------
+    X : ndarray (n, m)
+        Test images.
+    encode, decode : callable
+        X → codes, and codes → reconstructions, in the units of X.
+    parts : ndarray (k, m)
+        What a unit adds to the data.
+    components : ndarray (k, ·)
+        Weights of the layer that decodes the units.
+
+    Returns
+    -------
+    dict
+        `test_error` ‖X − X̂‖ / ‖X‖; `parts_hoyer`, mean over the parts that are not zero (NaN without one);
+        `units`, their number; `dead_units`, parts with a norm below a thousandth of the largest;
+        `duplicate_units`, pairs of living ones whose parts have one direction; `negative_share` of `components`.
+    """
+    sizes = np.linalg.norm(parts, axis=1)
+    dead = set(np.flatnonzero(sizes <= DEAD * sizes.max()).tolist())
+    shown = parts[sizes > 0]
+    return {
+        "test_error": relative_error(X, encode, decode),
+        "parts_hoyer": float(np.mean(hoyer_sparsity(shown, axis=1))) if len(shown) else float("nan"),
+        "units": len(parts),
+        "dead_units": len(dead),
+        "duplicate_units": sum(
+            not set(pair) & dead for pair in duplicate_components(parts.astype(np.float64))
+        ),
+        "negative_share": float(np.mean(components < 0)),
+    }
+
+
+def of_model(model: Any, X: NDArray) -> dict[str, float]:
+    """Return the measures of an estimator of this library."""
+    return measure(X, model.transform, model.inverse_transform, model.parts(), model.components_)
+
+
+def relative_error(
+    X: NDArray, encode: Callable[[NDArray], NDArray], decode: Callable[[NDArray], NDArray]
+) -> float:
+    """Return ‖X − X̂‖ / ‖X‖, a block of rows at a time."""
+    gap = total = 0.0
+    for start in range(0, len(X), 2000):
+        block = X[start : start + 2000]
+        gap += float(np.square(block - decode(encode(block)), dtype=np.float64).sum())
+        total += float(np.square(block, dtype=np.float64).sum())
+    return float(np.sqrt(gap / total)) if total else 0.0
+
+
+def parts_of(decode: Callable[[NDArray], NDArray], codes: NDArray) -> NDArray:
+    """Return max(0, D(h̄ + s_k e_k) − D(h̄)) for every unit k of some codes, as `parts()` of a deep model does."""
+    mean = codes.mean(axis=0)
+    start = decode(mean[None, :])
+    return np.maximum(0.0, decode(mean + np.diag(codes.std(axis=0))) - start)
