@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from nonneg.deep import DDNMF, Autoencoder
+from nonneg.deep import DDNMF, Autoencoder, NonnegativeAutoencoder
 
 HOW = {"hidden": (16, 12), "max_epochs": 4, "batch_size": 32, "random_state": 0, "device": "cpu"}
 MODELS = {
@@ -15,6 +15,7 @@ MODELS = {
         3, profile="demo", **HOW | more
     ),  # with the distance to the clean data
     "autoencoder": lambda **more: Autoencoder(3, **HOW | more),
+    "nonnegative": lambda **more: NonnegativeAutoencoder(3, **HOW | more),
 }
 every_model = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 
