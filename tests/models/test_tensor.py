@@ -204,6 +204,42 @@ def test_start_values_are_where_it_starts():
     assert NTF(2, max_iter=1, tol=1e-6).fit(1e-200 * X, W_init=factors[0], H_init=tiny).converged_
 
 
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "masked"])
+def test_frozen_columns_stay_bit_for_bit(loss, kind):
+    X, factors = planted((14, 8, 6), 3, seed=1)
+    rng = np.random.default_rng(7)
+    seen = (rng.random(X.shape) < 0.8).astype(float) if kind == "masked" else None
+    data = sparse.COO.from_numpy(X) if kind == "sparse" else X
+    H = [rng.random(F.shape) for F in factors[1:]]
+    for F, G in zip(H, factors[1:], strict=True):
+        F[:, [0, 2]] = 3 * G[:, [0, 2]]  # known, at a size of their own
+    model = NTF(3, loss=loss, frozen=[0, 2], tol=1e-8, max_iter=3000).fit(data, weights=seen, H_init=H)
+    for F, G in zip(model.factors_[1:], H, strict=True):
+        assert np.array_equal(F[:, [0, 2]], G[:, [0, 2]]) and np.linalg.norm(F[:, 1]) == pytest.approx(1)
+    known = np.einsum("jk,lk->kjl", *H)[[0, 2]]
+    assert model.components_[[0, 2]] == pytest.approx(known, rel=1e-12)
+    assert (np.diff(model.history_["loss"]) <= 1e-9 * model.history_["loss"][0]).all() and model.converged_
+    assert np.abs(outer(model.weights_, model.factors_) - X).max() < 1e-3 * X.max()
+    W = model.transform(X)
+    assert model.inverse_transform(W) == pytest.approx(X, abs=1e-3 * X.max())
+    assert model.score(X) > -1e-6
+
+
+def test_frozen_columns_of_any_size_and_all_of_them(tmp_path):
+    X, factors = planted((12, 6, 5), 2)
+    fits = []
+    for size in (1e-250, 1.0, 1e250):
+        H = [size * factors[1], factors[2]]
+        fits.append(NTF(2, frozen=[0, 1], max_iter=50, tol=1e-6).fit(size * X, H_init=H))
+        assert all(np.array_equal(F, G) for F, G in zip(fits[-1].factors_[1:], H, strict=True))
+        assert fits[-1].transform(size * X) == pytest.approx(factors[0], rel=1e-4, abs=1e-6)
+    fits[1].save(tmp_path / "model.nmf")
+    again = load(tmp_path / "model.nmf")
+    assert np.array_equal(again.components_, fits[1].components_)
+    assert np.array_equal(again.transform(X), fits[1].transform(X))
+
+
 def test_refusals_say_what_to_do():
     X = planted((12, 6, 5), 2)[0]
     model = NTF(2, max_iter=2, tol=1e3).fit(X)

@@ -21,6 +21,7 @@ from ..solvers.tensor import CP, khatri_rao
 from ..solvers.tensor_cells import ByCells
 from ..solvers.tensor_gram import ByGram
 from .callbacks import with_callbacks
+from .inputs import frozen_mask
 from .nway import TensorFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import loss_times, power_of, set_floor, times, weights_rescaled
@@ -46,6 +47,9 @@ class NTF(TensorFactorization):
         ½ (x − y)², or x log(x / y) − x + y for counts.
     missing : {"error", "ignore", "unstored"}, default="error"
         ``"ignore"``: NaN cells are missing. ``"unstored"``: so are cells that a sparse X does not store.
+    frozen : array-like of int, optional
+        Components whose columns of ``H_init`` stay bit for bit, and at the size they have there, in all ``factors_``
+        but the first and in ``components_``.
     n_init : int, default=1
         Random starts; the best is kept. The loss has many local minima: more starts are worth their time.
     max_iter : int, default=500
@@ -61,11 +65,12 @@ class NTF(TensorFactorization):
     Attributes
     ----------
     factors_ : list of ndarray of shapes (I_d, n_components)
-        A, B, …, with columns of norm 1 (0 where a component has vanished).
+        A, B, …, with columns of norm 1 (0 where a component has vanished), but for ``frozen`` ones.
     weights_ : ndarray of shape (n_components,)
         λ, in the units of X.
     components_ : ndarray of shape (n_components, I_2, …)
-        The outer products of all factors but the first, at one size: the root mean square of each is the mean of X.
+        The outer products of all factors but the first, at one size: the root mean square of each is the mean of X
+        (``frozen`` ones at their own size).
         X ≈ Σ_k W_k ∘ components_[k] with W = `transform` of X. Computed when it is asked for; it is dense.
     tensor_shape_ : tuple of int
         (I_2, …).
@@ -99,20 +104,23 @@ class NTF(TensorFactorization):
     ([(30, 2), (8, 2), (5, 2)], (3, 2))
     """
 
+    _lengths: list[np.ndarray] | None = None  # of frozen columns
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
         "loss": [StrOptions({"frobenius", "kl"})],
         "missing": [StrOptions({"error", "ignore", "unstored"})],
+        "frozen": ["array-like", None],
     }
 
     def __init__(
-        self, n_components: int = 10, *, loss: str = "frobenius", missing: str = "error", n_init: int = 1,
-        max_iter: int = 500, tol: float = 1e-4, max_time: float | None = None, checkpoint: Any = None,
-        random_state: Any = None, verbose: int = 0,
+        self, n_components: int = 10, *, loss: str = "frobenius", missing: str = "error", frozen: Any = None,
+        n_init: int = 1, max_iter: int = 500, tol: float = 1e-4, max_time: float | None = None,
+        checkpoint: Any = None, random_state: Any = None, verbose: int = 0,
     ) -> None:  # fmt: skip
         self.n_components = n_components
         self.loss = loss
         self.missing = missing
+        self.frozen = frozen
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
@@ -127,20 +135,24 @@ class NTF(TensorFactorization):
         if not hasattr(self, "factors_"):
             raise AttributeError(f"this {type(self).__name__} has no components_: it is not fitted yet")
         dtype = self.factors_[0].dtype
-        parts = khatri_rao([F.astype(np.float64) for F in self.factors_[1:]]).T * self._size
+        parts = khatri_rao([F.astype(np.float64) for F in self.factors_[1:]])
+        parts = (
+            parts.T * self._size if self._lengths is None else (parts * np.where(self._held, 1, self._size)).T
+        )
         return parts.reshape(-1, *self.tensor_shape_).astype(dtype)
 
     @with_callbacks
     def _fit_source(
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:
-        beta = as_loss(self.loss).beta
+        beta, frozen = as_loss(self.loss).beta, frozen_mask(self.frozen, int(self.n_components), H_init)
         summary = self._in_range(source, summary)
         weight_power, summary = weights_rescaled(source, summary)
         set_floor(source, summary, beta)
         given = self._start_values(W_init, H_init, source)
         with workers(len(source.bounds())) as pool:
             cp = self._cp(source, summary, pool)
+            cp.frozen = frozen
             names = [f"F{d}" for d in cp.tensor.modes]
 
             def start(rng: np.random.Generator, first: bool) -> Arrays:
@@ -169,20 +181,50 @@ class NTF(TensorFactorization):
             if not self.converged_:
                 self.kkt_residual_ = cp.residual(factors).relative
         self._weigh_losses(weight_power)
-        return self._accept(factors, source, summary)
+        return self._accept(factors, source, summary, frozen, given[1:])
 
-    def _accept(self, factors: list[np.ndarray], source: Source, summary: Summary) -> np.ndarray:
-        """Set the factors, their columns of norm 1, and the first one to what `transform` finds; return W."""
+    def _accept(
+        self,
+        factors: list[np.ndarray],
+        source: Source,
+        summary: Summary,
+        frozen: np.ndarray,
+        given: list[Any],
+    ) -> np.ndarray:
+        """Set the factors, free columns of norm 1, and the first one to what `transform` finds; return W."""
         norms = [np.linalg.norm(F, axis=0) for F in factors]
         self.factors_ = [F / np.where(norm > 0, norm, 1) for F, norm in zip(factors, norms, strict=True)]
         self.n_components_ = int(self.n_components)
         power, cells = power_of(source), float(np.prod(self.tensor_shape_, dtype=np.float64))
+        self._lengths = None
+        if frozen.any():
+            self._held, given[0] = frozen, times(given[0], -power)
+            for F, G in zip(self.factors_[1:], given, strict=True):
+                F[:, frozen] = G[:, frozen]
+            self._lengths = [np.where(frozen, _lengths(G), 1) for G in given]
         self._size = float(np.ldexp((summary.mean or 1.0) * np.sqrt(cells), -power))
         codes = self._codes(source, summary)
         norm = np.linalg.norm(codes.astype(np.float64), axis=0)
         self.factors_[0] = (codes / np.where(norm > 0, norm, 1)).astype(codes.dtype)
-        self.weights_ = times(norm, -power)
+        self.weights_ = times(norm / self._outer_lengths(), -power)
         return self._in_size(codes, source)
+
+    def _outer_lengths(self) -> Any:
+        """Norms of the outer products of frozen columns; 1 for free components, whose columns have norm 1."""
+        return 1 if self._lengths is None else np.prod(self._lengths, axis=0)
+
+    def _units(self, dtype: np.dtype) -> list[np.ndarray]:
+        """All factors but the first, with columns of norm 1."""
+        factors = self.factors_[1:]
+        if self._lengths is None:
+            return [F.astype(dtype, copy=False) for F in factors]
+        sized = zip(factors, self._lengths, strict=True)
+        return [(F.astype(np.float64) / lengths).astype(dtype) for F, lengths in sized]
+
+    def _part_sizes(self) -> np.ndarray:
+        if self._lengths is None:
+            return super()._part_sizes()
+        return np.where(self._held, self._outer_lengths() / self._size, 1)[:, None]
 
     def _start_values(self, W_init: Any, H_init: Any, source: Source) -> list[np.ndarray | None]:
         k, sides = int(self.n_components), self.tensor_shape_
@@ -207,7 +249,7 @@ class NTF(TensorFactorization):
         """The rows that, with the other factors at norm 1, are nearest to X as the source hands it out."""
         dtype = np.dtype(source.float_dtype)
         with workers(len(source.bounds())) as pool:
-            factors = [F.astype(dtype, copy=False) for F in self.factors_[1:]]
+            factors = self._units(dtype)
             return self._rows(self._cp(source, summary, pool), factors, summary, ROW_TOLERANCE[dtype])
 
     def _rows(
@@ -225,7 +267,10 @@ class NTF(TensorFactorization):
 
     def _in_size(self, codes: np.ndarray, source: Source) -> np.ndarray:
         """Codes for components of norm 1 as codes for ``components_``."""
-        size = np.ldexp(self._size, power_of(source))
+        size = (
+            self._size if self._lengths is None else np.where(self._held, self._outer_lengths(), self._size)
+        )
+        size = np.ldexp(size, power_of(source))
         return (codes / size).astype(codes.dtype)
 
     def _prepared(self, source: Source, summary: Summary) -> Summary:
@@ -240,8 +285,16 @@ class NTF(TensorFactorization):
     def _score_source(self, source: Source, summary: Summary) -> float:
         summary = self._prepared(source, summary)
         codes = self._codes(source, summary)
-        factors = [F.astype(codes.dtype, copy=False) for F in self.factors_[1:]]
+        factors = self._units(codes.dtype)
         with workers(len(source.bounds())) as pool:
             cp = self._cp(source, summary, pool)
             loss = cp.exact_loss([codes, *factors])
         return -loss_times(loss / summary.total_weight, -power_of(source) * cp.beta)
+
+
+def _lengths(F: np.ndarray) -> np.ndarray:
+    """Norms of the columns, 1 where they are 0; also of columns whose squares are no floats."""
+    largest = F.max(axis=0).astype(np.float64)
+    largest = np.where(largest > 0, largest, 1)
+    norms = np.linalg.norm(F / largest, axis=0) * largest
+    return np.where(norms > 0, norms, 1)

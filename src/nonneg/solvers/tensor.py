@@ -47,12 +47,18 @@ class CP(ABC):
     summary : Summary
     k : int
     pool : Workers
+
+    Attributes
+    ----------
+    frozen : ndarray of bool, shape (k,)
+        Components whose columns of all factors but the first stay as they are; none unless it is set.
     """
 
     def __init__(self, tensor: Tensor, beta: float, summary: Summary, k: int, pool: Workers) -> None:
         self.tensor, self.beta, self.k, self.pool = tensor, beta, k, pool
         self.unit, self.squares = summary.mean or 1.0, summary.squares
         self.s = tensor.source.row_weights
+        self.frozen = np.zeros(k, bool)
         self.exact = False  # whether losses are summed from the residual by now
 
     @abstractmethod
@@ -76,6 +82,10 @@ class CP(ABC):
         if self.s is None:
             return factors
         return [factors[0] * (self.s**power).astype(factors[0].dtype)[:, None], *factors[1:]]
+
+    def held(self, d: int) -> np.ndarray:
+        """Which columns of a factor stay."""
+        return self.frozen if d else np.zeros(self.k, bool)
 
     def gram(self, d: int, factors: Factors) -> np.ndarray:
         """K_dᵀ S K_d."""
@@ -103,8 +113,7 @@ class CP(ABC):
         return [np.where(usable, mean / norm, 1) for norm in norms]
 
     def balanced(self, factors: Factors) -> Factors:
-        """The same tensor with factors of one norm."""
+        """The same tensor with factors of one norm, but for frozen components."""
         root = self.unit ** (1 / len(factors))
-        return [
-            (F * (unit * root)).astype(F.dtype) for F, unit in zip(factors, self.units(factors), strict=True)
-        ]
+        scales = [np.where(self.frozen, 1, unit * root) for unit in self.units(factors)]
+        return [(F * scale).astype(F.dtype) for F, scale in zip(factors, scales, strict=True)]

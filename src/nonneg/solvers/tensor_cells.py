@@ -62,8 +62,7 @@ class ByCells(CP):
     def move(self, factors: Factors) -> tuple[Factors, float, Residual]:
         """Every factor in turn; see `CP`."""
         factors = list(factors)
-        nothing, free = np.zeros(self.k, factors[0].dtype), np.zeros(self.k, bool)
-        residual = Residual()
+        nothing, residual = np.zeros(self.k, factors[0].dtype), Residual()
         for d in self.tensor.modes:
             fixed, block_at, V = self._fixed(d, factors), self._blocks(d), factors[d].copy()
             fixed.rows, fixed.columns  # noqa: B018
@@ -71,7 +70,7 @@ class ByCells(CP):
 
             def work(cut: tuple[int, int], d=d, V=V, fixed=fixed, block_at=block_at, units=units) -> Residual:
                 block = block_at(cut)
-                args = (block, V[block.rows], fixed, nothing, nothing, 0.0, np.inf, free)
+                args = (block, V[block.rows], fixed, nothing, nothing, 0.0, np.inf, self.held(d))
                 if self.beta == 1:
                     return kl_rows(*args, KL_SWEEPS, 0.0, units)
                 weighted_rows(*args, SWEEPS)
@@ -80,7 +79,8 @@ class ByCells(CP):
             for found in self.pool.map(work, self.tensor.unfold(d).bounds()):
                 residual |= found
             factors[d] = V
-        return factors, self.exact_loss(factors), residual if self.beta == 1 else self.residual(factors)
+        measured = self.beta == 1 and not self.frozen.any()
+        return factors, self.exact_loss(factors), residual if measured else self.residual(factors)
 
     def residual(self, factors: Factors) -> Residual:
         """See `CP`."""
@@ -95,8 +95,11 @@ class ByCells(CP):
                 negative, positive = loss.row_terms(block, mine, fixed.rows)
                 if block.is_sparse and not block.is_masked:
                     positive = np.tile(fixed.sums, (len(mine), 1))
-                per = self.unit**-self.beta
-                return residual_of(mine, negative, positive, units[d], per, row_weights=block.row_weights)
+                per, free = self.unit**-self.beta, ~self.held(d)
+                mine, negative, positive = (A[:, free] for A in (mine, negative, positive))
+                return residual_of(
+                    mine, negative, positive, units[d][free], per, row_weights=block.row_weights
+                )
 
             for found in self.pool.map(work, self.tensor.unfold(d).bounds()):
                 residual |= found

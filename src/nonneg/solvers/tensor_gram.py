@@ -47,11 +47,25 @@ class ByGram(CP):
         for group in self.groups:
             product = self._product(group, factors)
             for d in group:
-                P, V = product(d, factors), factors[d].copy()
-                Sweep(SWEEPS).rows(V, self.gram(d, factors), P, 0.0, np.inf)
-                factors[d] = V
+                P = product(d, factors)
+                factors[d] = self._swept(factors[d], self.gram(d, factors), P, self.held(d))
             residual |= self._residual_of_group(group, factors, product)
         return factors, self._loss(factors, d, P), residual
+
+    @staticmethod
+    def _swept(V: np.ndarray, G: np.ndarray, P: np.ndarray, held: np.ndarray) -> np.ndarray:
+        """V after several sweeps over its columns, those of ``held`` as they were."""
+        V = V.copy()
+        if not held.any():
+            Sweep(SWEEPS).rows(V, G, P, 0.0, np.inf)
+        elif not held.all():
+            free = ~held
+            rest = P[:, free] - V[:, held] @ G[np.ix_(held, free)]
+            moved = np.ascontiguousarray(V[:, free])
+            inner = np.ascontiguousarray(G[np.ix_(free, free)])
+            Sweep(SWEEPS).rows(moved, inner, np.ascontiguousarray(rest), 0.0, np.inf)
+            V[:, free] = moved
+        return V
 
     def _residual_of_group(
         self, group: list[int], factors: Factors, product: Callable[..., np.ndarray]
@@ -59,10 +73,9 @@ class ByGram(CP):
         residual, units = Residual(), self.units(factors)
         for d in group:
             positive = factors[d] @ self.gram(d, factors)
-            weights = self.s if d == 0 else None
-            residual |= residual_of(
-                factors[d], product(d, factors), positive, units[d], self.unit**-2, row_weights=weights
-            )
+            weights, free = self.s if d == 0 else None, ~self.held(d)
+            V, negative, positive = (A[:, free] for A in (factors[d], product(d, factors), positive))
+            residual |= residual_of(V, negative, positive, units[d][free], self.unit**-2, row_weights=weights)
         return residual
 
     def _product(self, group: list[int], factors: Factors) -> Callable[..., np.ndarray]:
