@@ -5,7 +5,7 @@ In one row h of H, with G′ = Hᵀ H − h hᵀ and p = Σ_{l≠i} a_il h_l of 
     ½ (a_ii − ‖h‖²)² + h G′ hᵀ − 2 p·h + ρ c·h + constant,     c = the sum of the excluded rows,
 
 so in one entry a quartic, whose least value over v ≥ 0 a cubic equation gives (Vandaele, Gillis, Lei, Zhong &
-Dhillon 2016, section 3). Rows move one after the other and each sees those before it, so the objective never rises.
+Dhillon 2016). Rows move one after the other and each sees those before it, so the objective never rises.
 A row is swept `INNER` times while p is at hand: p is what costs.
 """
 

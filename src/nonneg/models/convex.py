@@ -80,7 +80,7 @@ class ConvexNMF(IterativeFactorization):
 
     References
     ----------
-    Ding, Li, Jordan (2010), *Convex and semi-nonnegative matrix factorizations*, IEEE TPAMI 32, section 3 (problem and
+    Ding, Li, Jordan (2010), *Convex and semi-nonnegative matrix factorizations*, IEEE TPAMI 32 (problem and
     multiplicative updates). Ang, Gillis (2019), *Accelerating nonnegative matrix factorization algorithms using
     extrapolation*, Neural Computation 31 (extrapolation with restart).
 

@@ -81,7 +81,7 @@ class OrthogonalNMF(IterativeFactorization):
     References
     ----------
     Pompili, Gillis, Absil & Glineur (2014), Two algorithms for orthogonal nonnegative matrix factorization with
-    application to clustering, Neurocomputing 141, eq. 1 and section 3; Ding, Li, Peng & Park (2006), Orthogonal
+    application to clustering, Neurocomputing 141; Ding, Li, Peng & Park (2006), Orthogonal
     nonnegative matrix tri-factorizations for clustering, KDD; Choi (2008), Algorithms for orthogonal nonnegative
     matrix factorization, IJCNN. The last two use multiplicative updates, whose factors are orthogonal in the limit
     at best.

@@ -56,8 +56,8 @@ class ProjectiveNMF(IterativeFactorization):
 
     References
     ----------
-    Yuan & Oja (2005), Projective nonnegative matrix factorization for image compression and feature extraction, SCIA,
-    eq. 3; Yang & Oja (2010), Linear and nonlinear projective nonnegative matrix factorization, IEEE Trans. Neural
+    Yuan & Oja (2005), Projective nonnegative matrix factorization for image compression and feature extraction, SCIA;
+    and Yang & Oja (2010), Linear and nonlinear projective nonnegative matrix factorization, IEEE Trans. Neural
     Networks 21. Both use multiplicative updates, of which the first rises at times.
 
     Examples

@@ -103,7 +103,7 @@ class SemiNMF(IterativeFactorization):
 
     References
     ----------
-    Ding, Li, Jordan (2010), *Convex and semi-nonnegative matrix factorizations*, IEEE TPAMI 32, section 2 (the problem,
+    Ding, Li, Jordan (2010), *Convex and semi-nonnegative matrix factorizations*, IEEE TPAMI 32 (the problem,
     and H for given W). Gillis, Kumar (2015), *Exact and heuristic algorithms for semi-nonnegative matrix
     factorization*, SIAM J. Matrix Anal. Appl. 36 (when the SVD's bound is attained; the start).
 

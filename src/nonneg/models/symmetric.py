@@ -65,7 +65,7 @@ class SymmetricNMF(NodeNamesMixin, UnweightedFactorization, IterativeFactorizati
         Per squared unit of X; None: 1 / (m · variance of X).
     weighting : {"degree", "pmi"} or None, default=None
         What is factorized in place of A, with d the row sums. "degree": a_ij / √(d_i d_j), the normalised cut (Kuang,
-        Ding & Park 2012, section 2); "pmi": max(0, log(a_ij Σ d / (d_i d_j))), pointwise mutual information, which
+        Ding & Park 2012); "pmi": max(0, log(a_ij Σ d / (d_i d_j))), pointwise mutual information, which
         lowers the pull of hubs (Luo et al. 2021, without their graph penalty). Both are free of the unit of A.
     must_link, cannot_link : array-like of shape (p, 2), or None
         Pairs of rows of the training data that get the same label, or different ones: row numbers or, where X has
@@ -111,7 +111,7 @@ class SymmetricNMF(NodeNamesMixin, UnweightedFactorization, IterativeFactorizati
 
     References
     ----------
-    Kuang, Ding & Park (2012), Symmetric nonnegative matrix factorization for graph clustering, SDM, eq. 2;
+    Kuang, Ding & Park (2012), Symmetric nonnegative matrix factorization for graph clustering, SDM;
     Vandaele, Gillis, Lei, Zhong & Dhillon (2016), Efficient and non-convex coordinate descent for symmetric
     nonnegative matrix factorization, IEEE Trans. Signal Processing 64; Jia, Liu, Hou & Kwong (2021), Semisupervised
     adaptive symmetric non-negative matrix factorization, IEEE Trans. Cybernetics 51; Luo, Liu, Shang, Lou & Zhou

@@ -73,9 +73,9 @@ class TriNMF(IterativeFactorization):
 
     References
     ----------
-    Ding, Li, Peng & Park (2006), Orthogonal nonnegative matrix tri-factorizations for clustering, KDD, eq. 7; there
+    Ding, Li, Peng & Park (2006), Orthogonal nonnegative matrix tri-factorizations for clustering, KDD; there
     by multiplicative updates, whose factors are nearly orthogonal. Exact projections as in Pompili, Gillis, Absil &
-    Glineur (2014), Neurocomputing 141, section 3.
+    Glineur (2014), Neurocomputing 141.
 
     Examples
     --------

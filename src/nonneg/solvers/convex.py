@@ -150,7 +150,7 @@ def _descended(
 
 
 def multiply(K: np.ndarray, gram: Gram, factors: Factors) -> tuple[Factors, float, float]:
-    """The multiplicative updates of Ding, Li and Jordan (2010, section 3), which need the halves K = K⁺ − K⁻."""
+    """The multiplicative updates of Ding, Li and Jordan (2010), which need the halves K = K⁺ − K⁻."""
     W, C = factors["W"], factors["C"]
     positive, negative = np.maximum(K, 0), np.maximum(-K, 0)
     tiny = np.finfo(C.dtype).tiny

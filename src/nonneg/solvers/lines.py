@@ -3,7 +3,7 @@
 A non-negative factor has orthogonal columns exactly when no row has two positive entries. Given the other factor,
 its best rows are projections: point x goes to the half-line {t h_k, t ≥ 0} that leaves least of it, which is the
 one with the largest x·h_k / ‖h_k‖, and t = x·h_k / ‖h_k‖². With the mean direction as the best line of a cluster
-this is k-means for directions that are weighted by their length (Pompili, Gillis, Absil & Glineur 2014, section 3).
+this is k-means for directions that are weighted by their length (Pompili, Gillis, Absil & Glineur 2014).
 
 With weights w of the cells all of this holds for the products Σ_j w_ij x_ij h_kj and the squares Σ_j w_ij h_kj², which
 then depend on the row.
