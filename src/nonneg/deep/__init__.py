@@ -30,6 +30,7 @@ _HOMES = {
     "StudentOutput": "student",
     "Supervisor": "supervisor",
     "TrainSettings": "settings",
+    "VariationalNMF": "variational",
 }
 
 __all__ = sorted(_HOMES)
