@@ -183,3 +183,5 @@ def test_without_clustpy_its_rows_say_so(tiny, tmp_path, monkeypatch):
     text = assemble([study], tmp_path, draw=False).text
     for name in OUTSIDE:
         assert f"{ENTRIES[name].label}: not installed" in text
+    # a folder shows all that it has, whatever was asked for last
+    assert "| pixels" in assemble([replace(study, methods=("nmf",))], tmp_path, draw=False).text

@@ -33,7 +33,9 @@ def quietly(function: Callable[..., Any], *values: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         # dead and duplicate components: ten is what the study compares, and its table of codes shows such units
-        warnings.filterwarnings("ignore", r"(\w+: )?components .*; a smaller n_components would do", UserWarning)
+        warnings.filterwarnings(
+            "ignore", r"(\w+: )?components .*; a smaller n_components would do", UserWarning
+        )
         return function(*values)
 
 

@@ -26,7 +26,7 @@ from nonneg.experiments.rows import (
     selection,
 )
 from nonneg.experiments.tables import Table
-from nonneg.experiments.zoo import STACK_ITERATIONS, STACK_ROWS, STACKS, absent, stack_layers
+from nonneg.experiments.zoo import STACK_ITERATIONS, STACK_ROWS, STACKS, ZOO, absent, stack_layers
 from nonneg.files import atomic_write
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def _table(study: Study, records: list[dict[str, Any]]) -> Table | None:
     scores, measures = rows_of(records, selection(study)), measures_of(records, study)
     if not scores:
         return None
-    stacks = ", ".join(METHOD_NAMES[name] for name in STACKS if name in study.methods)
+    labels = {row["method"] for row in scores}
+    stacks = ", ".join(METHOD_NAMES[name] for name in STACKS if METHOD_NAMES[name] in labels)
     caption = (
         f"**The zoo on {TITLE[study.dataset]}.** Scores: {over(scores, study, 'column “seeds”')}. {how(study)} "
         f"Networks: {study.epochs} epochs, trained alike.{reduced(study, scores)}"
@@ -138,9 +139,12 @@ def _table(study: Study, records: list[dict[str, Any]]) -> Table | None:
 def _notes(study: Study, records: list[dict[str, Any]]) -> str:
     """A line for each method asked for that has no rows, and why."""
     wanted = selection(study)
-    lines = [f"{METHOD_NAMES[name]}: {why}" for name in study.methods if (why := absent(name)) is not None]
-    for record in records:
-        if record.get("failed") and fits(record["run"], wanted):
+    shown = [record for record in records if fits(record["run"], wanted)]
+    there = {record["run"]["method"] for record in shown}
+    lacking = [name for name in study.methods if name not in there]
+    lines = [f"{METHOD_NAMES[name]}: {why}" for name in lacking if (why := absent(name)) is not None]
+    for record in shown:
+        if record.get("failed"):
             label = method_label(record["run"]["method"], record["run"])
             lines.append(f"{label}, seed {record['run']['seed']}: {record['failed']}")
     return "; ".join(dict.fromkeys(lines)) + "." if lines else ""
@@ -169,14 +173,14 @@ def _parts(study: Study, records: list[dict[str, Any]], out: Path) -> Figure | N
 
     lines: dict[str, np.ndarray] = {}
     shape = None
-    for record in finished(study, records, study.methods):
+    for record in finished(study, records, ZOO):
         path = out / "work" / record["name"] / "parts.npy"
         if path.is_file():
             values = load_array(path)
             shape = tuple(record["image_shape"])
             largest = np.sort(np.argsort(-np.linalg.norm(values, axis=1), kind="stable")[:N_PARTS])
             shown = np.zeros((N_PARTS, values.shape[1]))
-            shown[: len(largest)] = values[largest]
+            shown[: len(largest)] = values[largest] / max(float(values.max()), np.finfo(float).tiny)
             lines[method_label(record["run"]["method"], record["run"])] = shown
     if shape is None:
         return None
@@ -190,7 +194,7 @@ def _parts(study: Study, records: list[dict[str, Any]], out: Path) -> Figure | N
 def _models(studies: Sequence[Study], records: list[dict[str, Any]], out: Path) -> dict[str, str]:
     models = {}
     for study in studies:
-        for record in finished(study, records, study.methods):
+        for record in finished(study, records, ZOO):
             path = out / "work" / record["name"] / "model.nonneg"
             if path.is_file():
                 models[f"{method_label(record['run']['method'], record['run'])}, {study.dataset}"] = str(path)
