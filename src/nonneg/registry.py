@@ -12,6 +12,7 @@ MODELS = {
     "NMF": "nonneg.models.nmf",
     "DDNMF": "nonneg.deep",
     "Autoencoder": "nonneg.deep",
+    "DeepProbabilisticNMF": "nonneg.deep",
     "VariationalNMF": "nonneg.deep",
     "NonnegativeAutoencoder": "nonneg.deep",
     "SemiNMF": "nonneg.models.semi",

@@ -21,6 +21,7 @@ _HOMES = {
     "Batch": "batches",
     "Batches": "batches",
     "DDNMF": "ddnmf",
+    "DeepProbabilisticNMF": "probabilistic",
     "Monitoring": "monitoring",
     "NMFModule": "nmf_module",
     "Noise": "noise",
