@@ -29,6 +29,7 @@ MODELS = {
     "JointNMF": "nonneg.models.joint",
     "PLSA": "nonneg.models.plsa",
     "ConvolutiveNMF": "nonneg.models.convolutive",
+    "DeepSemiNMF": "nonneg.models.deep_semi",
     "DANMF": "nonneg.models.danmf",
     "BooleanNMF": "nonneg.exact.boolean",
     "IntegerNMF": "nonneg.exact.integer",

@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 
 import nonneg
 from nonneg import DANMF
+from nonneg.exceptions import CheckpointError
 from nonneg.metrics import clustering_accuracy
 from nonneg.solvers.stack import product, quadratic
 
@@ -267,7 +268,7 @@ def test_sparse_data_stay_sparse():
 @pytest.mark.parametrize(
     ("parameters", "X", "error", "match"),
     [
-        ({"graph": "X"}, planted(), ValueError, "square affinity"),
+        ({"graph": "X"}, planted(), ValueError, "square affinity.*leave graph=None"),
         ({"graph": "X"}, np.triu(np.ones((6, 6))), ValueError, "symmetric"),
         ({"graph": "Y"}, planted(), ValueError, "graph"),
         ({"graph": np.ones((3, 3))}, planted(), ValueError, "over the 40 samples"),
@@ -279,6 +280,20 @@ def test_sparse_data_stay_sparse():
 def test_refusals(parameters, X, error, match):
     with pytest.raises(error, match=match):
         DANMF(3, **parameters).fit(X)
+
+
+def test_a_checkpoint_belongs_to_its_graph(tmp_path):
+    X, ring = planted(), sp.csr_array(np.roll(np.eye(40), 1, axis=0) + np.roll(np.eye(40), -1, axis=0))
+    order = np.random.default_rng(0).permutation(40)
+    other = ring[order][:, order]  # as many edges elsewhere
+    kept = {"random_state": 0, "tol": 0, "checkpoint": tmp_path}
+    DANMF(3, graph=ring, max_iter=5, **kept).fit(X)
+    with pytest.raises(CheckpointError, match="belongs to other data"):
+        DANMF(3, graph=other, max_iter=8, **kept).fit(X)
+    resumed = DANMF(3, graph=ring, max_iter=8, **kept).fit(X)
+    whole = DANMF(3, graph=ring, max_iter=8, random_state=0, tol=0).fit(X)
+    np.testing.assert_array_equal(resumed.embedding_, whole.embedding_)
+    assert resumed.n_iter_ == 8
 
 
 def test_rows_of_a_graph_have_no_weights():
@@ -293,7 +308,7 @@ def test_steps_of_a_layer_never_rise_and_reach_the_answer():
     Z = rng.random((8, 3))
     values = []
     for _ in range(300):
-        Z = quadratic(Z, lambda V: Q @ V, linear, 8)
+        Z = quadratic(Z, lambda V: Q @ V, Q.sum(axis=1, keepdims=True), linear, 8)
         values.append(0.5 * np.vdot(Z, Q @ Z) - np.vdot(linear, Z))
     assert (np.diff(values) <= 1e-12).all()
     upper = np.linalg.cholesky(Q).T

@@ -16,13 +16,16 @@ try:
 except ImportError as error:
     raise MissingExtraError("torch", "deep", "nonneg.deep") from error
 
+# modules of this package, and full names of others: stacks of matrices need no torch
 _HOMES = {
     "Autoencoder": "autoencoder",
     "Batch": "batches",
     "Batches": "batches",
+    "DANMF": "nonneg.models.danmf",
     "DDNMF": "ddnmf",
     "DeepProbabilisticNMF": "probabilistic",
     "Monitoring": "monitoring",
+    "DeepSemiNMF": "nonneg.models.deep_semi",
     "NMFModule": "nmf_module",
     "Noise": "noise",
     "NonnegativeAutoencoder": "nonnegative",
@@ -40,7 +43,8 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOMES[name]}")
+    home = _HOMES[name]
+    module = import_module(home if "." in home else f"{__name__}.{home}")
     return getattr(module, name)
 
 

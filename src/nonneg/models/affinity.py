@@ -27,15 +27,19 @@ __all__ = [
 
 PROBES = 4
 SLACK = 64  # roundings
+FOR_DATA = "set affinity='nearest_neighbors' or 'rbf'"
 
 
-def check_symmetric(source: Source, names: list[Any] | None = None) -> None:
-    """Raise unless A is square and, by its products with a few random vectors, symmetric: two passes over blocks."""
+def check_symmetric(source: Source, names: list[Any] | None = None, *, instead: str = FOR_DATA) -> None:
+    """Raise unless A is square and, by its products with a few random vectors, symmetric: two passes over blocks.
+
+    ``instead`` says what to do with data that are no affinity.
+    """
     n, m = source.shape
     if n != m:
         raise ValueError(
             f"X must be a square affinity matrix, (n_samples, n_samples), got shape {source.shape}; for data "
-            "(n_samples, n_features) set affinity='nearest_neighbors' or 'rbf'"
+            f"(n_samples, n_features) {instead}"
         )
     probe = np.random.default_rng(0).random((n, PROBES))
     right, left = np.zeros((2, n, PROBES))

@@ -208,7 +208,8 @@ class DANMF(NodeNamesMixin, StackedFactorization):
         ties = self._ties(source, summary, names)
         with workers(len(source.bounds())) as pool:
             stack = EncoderStack(source, summary, pool, ties)
-            self._descend(source, self._widths(source.shape[1]), stack, self._pretrain)
+            beside = () if ties is None else ties.arrays()
+            self._descend(source, self._widths(source.shape[1]), stack, self._pretrain, beside)
         if self.graph is None:
             self.embedding_ = self._last_codes(source)
         self.labels_ = self.embedding_.argmax(axis=1)
@@ -218,7 +219,7 @@ class DANMF(NodeNamesMixin, StackedFactorization):
         if self.graph is None:
             return None
         if self._is_own_graph:
-            check_symmetric(source, names)
+            check_symmetric(source, names, instead="leave graph=None, or give a graph over the rows")
             largest = float(summary.maximum) or 1.0
             self._edge_unit = float(times(np.array(largest), -power_of(source)))
             graph = sp.csr_array(matrix_of(source)).astype(np.float64) / largest

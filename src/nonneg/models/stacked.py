@@ -12,10 +12,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ..data import Source
+from ..files import fingerprint
 from ..solvers.iterate import Arrays
 from ..solvers.momentum import accelerated, at_rest
 from ..solvers.stack import pretrained, product
-from .inputs import check_count
+from .inputs import arrays_of, check_count
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import loss_times, power_of, times
@@ -75,8 +76,15 @@ class StackedFactorization(IterativeFactorization):
                     "leave it out"
                 )
 
-    def _descend(self, source: Source, widths: tuple[int, ...], stack: Any, pretrain: Any) -> Arrays:
-        """Pretrain the layers, then move them all; set what is reported of both stages; return the best arrays.
+    def _descend(
+        self,
+        source: Source,
+        widths: tuple[int, ...],
+        stack: Any,
+        pretrain: Any,
+        beside: tuple[np.ndarray, ...] = (),
+    ) -> None:
+        """Pretrain the layers, then move them all; set what is reported of both stages, and what `_fitted` gives.
 
         Parameters
         ----------
@@ -86,6 +94,8 @@ class StackedFactorization(IterativeFactorization):
             With ``start(W, layers)``, ``loss(factors)``, ``move(factors)`` and ``pushed(depth)``.
         pretrain : callable
             ``pretrain(data, width, seconds left, rng, first)`` returns an outcome with the arrays ``W`` and ``Z1``.
+        beside : tuple of ndarray
+            Data of the fit beside X, which a checkpoint belongs to as well.
         """
         depth, power = len(widths), power_of(source)
 
@@ -100,17 +110,19 @@ class StackedFactorization(IterativeFactorization):
             kept = {f"losses{level}": values for level, values in enumerate(losses, 1)}
             return {**at_rest(factors), **kept, "before": np.array([stack.loss(factors)])}
 
+        data: list[Any] | None = None
+        if beside and self.checkpoint is not None:
+            data = [*(fingerprint(*arrays_of(block)) for block in source.blocks()), *beside]
         best = self._search(
             source,
             start,
             lambda state: accelerated(state, stack.move, stack.pushed(depth)),
             fitted=lambda arrays: self._fitted(arrays, source),
+            data=data,
         )
         self.pretraining_losses_ = [best.arrays[f"losses{level}"] for level in range(1, depth + 1)]
         self.pretraining_err_ = loss_times(np.sqrt(2 * best.arrays["before"][0]), -power)
-        found = Arrays(best.arrays)
-        self.__dict__.update(self._fitted(found, source))
-        return found
+        self.__dict__.update(self._fitted(Arrays(best.arrays), source))
 
     @abstractmethod
     def _fitted(self, arrays: Arrays, source: Source) -> dict[str, Any]:

@@ -48,6 +48,10 @@ class Ties:
         edges.sort_indices()
         return cls((strength * degrees).astype(dtype), sp.csr_array((strength * edges).astype(dtype)))
 
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All it is made of."""
+        return self.degrees, self.edges.data, self.edges.indices, self.edges.indptr
+
 
 def nearest_codes(W: np.ndarray, G: np.ndarray, P: np.ndarray, ties: Ties | None) -> None:
     """Lower the loss over W ≥ 0, in place, for G = M Mᵀ and P = X Mᵀ."""
@@ -78,6 +82,7 @@ class EncoderStack:
         self.products = Products(source, pool)
         n, m = source.shape
         self.K = _gram(source) if m <= min(n, GRAM_UP_TO) else None
+        self.row_sums = self._times_gram(np.ones((1, m), source.float_dtype))[0]  # of K
 
     def start(self, W: np.ndarray | None, layers: list[np.ndarray]) -> Factors:
         """What `move` takes; without W, the codes X Mᵀ."""
@@ -118,30 +123,47 @@ class EncoderStack:
             layers[level] = quadratic(
                 layers[level],
                 lambda V, F=F, E=E, BQ=BQ, BS=BS: F @ V @ BQ + E @ V @ BS,  # type: ignore[misc]
+                np.outer(F.sum(axis=1), BQ.sum(axis=1)) + np.outer(E.sum(axis=1), BS.sum(axis=1)),
                 2 * Ns.T @ T @ B.T,
                 STEPS,
             )
             Ns = Ns @ layers[level]
         L = self.products.left(SW).T
         F, E = Ns.T @ C @ Ns, Ns.T @ Ns
+        asked: list[np.ndarray] = [layers[0], layers[0]]
+
+        def slope(V: np.ndarray) -> np.ndarray:
+            asked[:] = V, self._times_gram(Ns @ V)
+            return F @ V + Ns.T @ asked[1]
+
         layers[0] = quadratic(
             layers[0],
-            lambda V: F @ V + Ns.T @ self._times_gram(Ns @ V),
+            slope,
+            F.sum(axis=1, keepdims=True) + np.outer(E.sum(axis=1), self.row_sums),
             2 * Ns.T @ L,
             STEPS_ON_X if self.K is None else STEPS,
         )
         Y = self.products.right(layers[0].T)
-        loss, kkt = self.look(W, Y, layers, L)
+        MK = asked[1] if asked[0] is layers[0] else None
+        loss, kkt = self.look(W, Y, layers, L, MK)
         return {"W": W, "Y": Y, **named(layers)}, loss, kkt
 
     def look(
-        self, W: np.ndarray, Y: np.ndarray, layers: list[np.ndarray], L: np.ndarray | None = None
+        self,
+        W: np.ndarray,
+        Y: np.ndarray,
+        layers: list[np.ndarray],
+        L: np.ndarray | None = None,
+        MK: np.ndarray | None = None,
     ) -> tuple[float, float]:
-        """The loss and the KKT residual: the worst of `kkt.relative_residual` of the factors."""
+        """The loss and the KKT residual: the worst of `kkt.relative_residual` of the factors.
+
+        L = Wᵀ S X and M K are found where they are not at hand.
+        """
         N, M, SW = above(layers), product(layers), self._weighted(W)
         G, P = M @ M.T, Y @ N[0].T
         L = self.products.left(SW).T if L is None else L
-        C, MK = SW.T @ W, self._times_gram(M)
+        C, MK = SW.T @ W, self._times_gram(M) if MK is None else MK
         up, down = W @ G + W, 2 * P
         loss = 0.5 * self.summary.squares + 0.5 * _dot(C, G) + 0.5 * float(np.trace(C)) - 2 * _dot(SW, P)
         loss += 0.5 * _dot(MK, M)

@@ -105,7 +105,11 @@ def pretrained(
 
 
 def quadratic(
-    Z: np.ndarray, slope: Callable[[np.ndarray], np.ndarray], linear: np.ndarray, steps: int
+    Z: np.ndarray,
+    slope: Callable[[np.ndarray], np.ndarray],
+    curvature: np.ndarray,
+    linear: np.ndarray,
+    steps: int,
 ) -> np.ndarray:
     """Lower ½⟨Z, Q Z⟩ − ⟨linear, Z⟩ over Z ≥ 0, for a positive semidefinite Q of non-negative entries.
 
@@ -117,11 +121,12 @@ def quadratic(
     Z : ndarray
         The start; it is not written into.
     slope : callable
-        Q times an array like Z.
+        Q times an array like Z; what it is asked last is the answer, unless rounding made that rise.
+    curvature : ndarray
+        Sums of the rows of Q: the slope where all entries of Z are 1.
     linear : ndarray
     steps : int
     """
-    curvature = slope(np.ones_like(Z))
     inverse = np.divide(1, curvature, out=np.zeros_like(Z), where=curvature > 0)
     first = slope(Z)
     plain = found = np.maximum(Z - inverse * (first - linear), 0)
