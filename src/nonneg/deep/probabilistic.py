@@ -85,7 +85,7 @@ class DeepProbabilisticNMF(DeepFactorization):
     history_ : dict of ndarray
         ``epoch, reconstruction, match, kl, prior, objective, learning_rate, seconds``: the two sums of (a), the three
         of (b), taken before H moved, as ``kl`` and ``prior``, and ``objective = kl + prior``; all divided by n t̄, so in
-        nats a count. During pretraining the factors are those of the shallow start.
+        nats a count. During pretraining the factors are those of the shallow start, whose zeros make ``prior`` large.
     n_components_, n_features_in_, n_iter_, converged_, reconstruction_err_, n_dead_units_, scale_, profile_
         As for `DDNMF`, but ``reconstruction_err_`` is √(2 Σ D(X_ij | (W H)_ij)), as of ``NMF(loss="kl")``.
 
