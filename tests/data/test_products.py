@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from nonneg.data import as_source, source
-from nonneg.data.products import Products
+from nonneg.data.products import CellProducts, Products
 from nonneg.data.threads import Workers
 from nonneg.kernels.jit import LINE, aligned
 from nonneg.solvers.least_squares import ROUNDINGS, nonnegative_rows
@@ -29,6 +29,19 @@ def test_products(kind, threads, monkeypatch):
     np.testing.assert_allclose(products.right(B), X @ B, atol=1e-12)
     np.testing.assert_allclose(products.left(A), X.T @ A, atol=1e-12)
     pool.close()
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_products_with_a_missing_cell_in_one_block(kind, monkeypatch):
+    monkeypatch.setattr(source, "BLOCK_BYTES", 4096)
+    hollow = X.copy()
+    hollow[3, 4] = np.nan
+    seen = np.isfinite(hollow).astype(float)
+    products = CellProducts(as_source(kind(hollow), missing="ignore"), Workers(1))
+    A, B = rng.standard_normal((150, 3)), rng.standard_normal((20, 3))
+    np.testing.assert_allclose(products.right(B), np.nan_to_num(hollow) @ B, atol=1e-12)
+    np.testing.assert_allclose(products.right_squares(B), seen @ B**2, atol=1e-12)
+    np.testing.assert_allclose(products.left_squares(A), seen.T @ A**2, atol=1e-12)
 
 
 @pytest.mark.parametrize("k", [5, 8, 16])

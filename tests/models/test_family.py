@@ -347,6 +347,16 @@ def holes(X, seed=1):
 
 
 @every_masked_model
+def test_one_missing_cell_of_a_sparse_matrix_hides_no_other(name, small_blocks):
+    model = fresh(name, missing="ignore", max_iter=10, tol=0)
+    X = data_for(model, n=200)
+    X[np.random.default_rng(1).random(X.shape) < 0.4] = 0
+    X[70, 2] = np.nan  # in one of four blocks: the others have no weights
+    dense, sparse = clone(model).fit(X), clone(model).fit(sp.csr_array(X))
+    assert dense.reconstruction_err_ == pytest.approx(sparse.reconstruction_err_, rel=1e-9)
+
+
+@every_masked_model
 def test_what_a_missing_cell_holds_has_no_influence(name):
     model = fresh(name, max_iter=30)
     X = data_for(model)

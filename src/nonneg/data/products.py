@@ -118,7 +118,9 @@ class _Weights(Products):
     """The products of w."""
 
     def _matrix(self, block: Block) -> Any:
-        return like(block.X, np.ones_like(values(block.X)) if block.weights is None else block.weights)
+        if block.weights is None:  # a block without a missing cell: those that CSR does not store count too
+            return np.ones(block.X.shape, block.X.dtype)
+        return like(block.X, block.weights)
 
 
 def values(X: Any) -> np.ndarray:

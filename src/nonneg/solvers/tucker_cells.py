@@ -78,6 +78,8 @@ class TuckerCells(Tucker):
 
         def gap(block: Block) -> Any:
             V = factors[0][block.rows]
+            if not block.is_masked:  # a block without a missing cell: those that CSR does not store count too
+                block = block.dense()
             if block.is_sparse:
                 rows = np.repeat(np.arange(len(V)), np.diff(block.X.indptr))
                 model = np.einsum("ij,ij->i", V[rows], fixed.columns[block.X.indices])
