@@ -23,9 +23,7 @@ from .units import loss_times, power_of
 
 __all__ = ["DeepSemiNMF"]
 
-FLOOR = (
-    0.2  # of a cluster's mean amount: what a start gives to all rows (Ding, Li and Jordan 2010)
-)
+FLOOR = 0.2  # of a cluster's mean amount: what a start gives to all rows (Ding, Li and Jordan 2010)
 
 SPARE = 50  # components beside those of the SVD's bound, which make it (nearly) exact
 
