@@ -172,12 +172,10 @@ def check_cells(
     name: str = "X",
     non_negative: bool = True,
     takes_missing: bool = True,
-    for_missing: str | None = None,
 ) -> None:
     """Raise for NaN, infinite or (if they are not allowed) negative observed cells: count and first position.
 
-    ``takes_missing``: whether the model can leave cells out, which decides what the message advises. ``for_missing``:
-    what it advises where the model cannot, and there is something better than to fill them.
+    ``takes_missing``: whether the model can leave cells out, which decides what the message advises.
 
     Raises
     ------
@@ -203,7 +201,7 @@ def check_cells(
             + (
                 f"{whom} fits missing cells with missing='ignore'."
                 if takes_missing
-                else f"{whom} needs every cell: {for_missing or _filler(counts['neg'])}."
+                else f"{whom} needs every cell: {_filler(counts['neg'])}."
             )
         )
     if counts["inf"]:

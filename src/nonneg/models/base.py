@@ -70,7 +70,6 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
     n_features_in_: int
     _any_sign = False  # whether X may be negative
     _takes_weights = True  # whether fit and transform take cell weights
-    _for_missing: str | None = None  # what to do about missing cells where there is better than to fill them
 
     def fit(
         self,
@@ -274,7 +273,6 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
                 whom=name,
                 non_negative=not self._any_sign,
                 takes_missing=takes,
-                for_missing=self._for_missing,
             )
         forget_masks(source, summary)
         if summary.total_weight <= 0 and whom not in NEED_NO_CELL:

@@ -22,13 +22,13 @@ DEAD_PART = 1e-3  # of the largest part's norm
 def _component(value: Any, k: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"changes: {value!r} is no component; components are the integers from 0 to {k - 1}")
-    if not 0 <= value < k:
+    if not 0 <= int(value) < k:
         raise ValueError(f"changes: there is no component {value}; components are 0 to {k - 1}")
     return int(value)
 
 
 class ReadingMixin:
-    """`memberships` and `top_features`, from the codes and ``parts()`` of a `Factorization`."""
+    """`memberships`, `top_features`, `edit` and `parts_summary`, from the codes and ``parts()`` of a `Factorization`."""
 
     def memberships(self, X: Any, *, weights: Any = None) -> np.ndarray:
         """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).
