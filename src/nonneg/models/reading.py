@@ -28,7 +28,7 @@ def _component(value: Any, k: int) -> int:
 
 
 class ReadingMixin:
-    """`memberships`, `top_features`, `edit` and `parts_summary`, from the codes and ``parts()`` of a `Factorization`."""
+    """What users read and change of a `Factorization`, from its codes and its ``parts()``."""
 
     def memberships(self, X: Any, *, weights: Any = None) -> np.ndarray:
         """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).
