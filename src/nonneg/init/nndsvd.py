@@ -21,6 +21,7 @@ from ..data.threads import workers
 __all__ = ["nndsvd", "nndsvda", "randomized_svd"]
 
 OVERSAMPLING = 10
+EXACT = 50
 POWER_ITERATIONS = 2
 
 
@@ -54,11 +55,18 @@ def nndsvda(source: Source, summary: Summary, n_components: int, rng: np.random.
 
 
 def randomized_svd(
-    source: Source, summary: Summary, n_components: int, rng: np.random.Generator
+    source: Source,
+    summary: Summary,
+    n_components: int,
+    rng: np.random.Generator,
+    spare: int = OVERSAMPLING,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """U (n, k), σ (k,) and V (m, k) of √s · X, s the row weights; missing cells count as the mean of X."""
+    """U (n, k), σ (k,) and V (m, k) of √s · X, s the row weights; missing cells count as the mean of X.
+
+    The more ``spare`` directions, the nearer to the SVD: `EXACT` for a bound on what any factorization can reach.
+    """
     m = source.shape[1]
-    width = min(m, n_components + OVERSAMPLING)
+    width = min(m, n_components + spare)
     dtype = source.float_dtype
     basis = rng.standard_normal((m, width)).astype(dtype) if width < m else np.eye(m, dtype=dtype)
     bounds = source.bounds()

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data import Source, Summary
 from ..data.threads import workers
-from ..init.nndsvd import randomized_svd
+from ..init.nndsvd import EXACT, randomized_svd
 from ..solvers.iterate import Arrays, descend
 from ..solvers.lines import one_each, spectral_lines
 from ..solvers.momentum import accelerated, at_rest
@@ -24,8 +24,6 @@ from .units import loss_times, power_of
 __all__ = ["DeepSemiNMF"]
 
 FLOOR = 0.2  # of a cluster's mean amount: what a start gives to all rows (Ding, Li and Jordan 2010)
-
-SPARE = 50  # components beside those of the SVD's bound, which make it (nearly) exact
 
 
 class DeepSemiNMF(StackedFactorization):
@@ -208,7 +206,6 @@ def _clustered(
 
 
 def _svd_error(source: Source, summary: Summary, rank: int) -> float:
-    """‖X − X_r‖ of a randomized SVD of a few more components, with the row weights."""
-    more = min(rank + SPARE, source.shape[1])
-    sigma = randomized_svd(source, summary, more, np.random.default_rng(0))[1][:rank].astype(np.float64)
+    """‖X − X_r‖ of a randomized SVD, with the row weights."""
+    sigma = randomized_svd(source, summary, rank, np.random.default_rng(0), spare=EXACT)[1].astype(np.float64)
     return float(np.sqrt(max(summary.squares - float(sigma @ sigma), 0.0)))

@@ -12,7 +12,7 @@ from ..data.filled import Filled, column_means
 from ..data.products import Products
 from ..data.threads import workers
 from ..exceptions import warn_user
-from ..init.nndsvd import randomized_svd
+from ..init.nndsvd import EXACT, randomized_svd
 from ..solvers.halfspace import nonnegative_basis
 from ..solvers.momentum import accelerated, at_rest
 from ..solvers.semi import ByCells, ByGram, cell_codes
@@ -212,7 +212,7 @@ def _singular_rows(
 ) -> tuple[np.ndarray, float, np.ndarray | None]:
     """X V (n, rank) of the SVD of rank k, its residual, and a basis in which X V is non-negative, if there is one."""
     source = products.source
-    U, sigma, V = randomized_svd(source, summary, k, np.random.default_rng(0))
+    U, sigma, V = randomized_svd(source, summary, k, np.random.default_rng(0), spare=EXACT)
     bound = float(np.sqrt(max(summary.squares - float(sigma.astype(np.float64) @ sigma), 0.0)))
     rank = max(int(np.count_nonzero(sigma)), 1)
     signs = np.where(np.einsum("ij,ij->j", U, np.abs(U)) < 0, -1, 1)  # else the SVD's own, which mean nothing
