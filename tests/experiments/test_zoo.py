@@ -13,10 +13,10 @@ from nonneg.experiments.evaluate import Codes, Scoring, score
 from nonneg.experiments.measures import MEASURES, measure, parts_of, relative_error
 from nonneg.experiments.record import Run, load_all
 from nonneg.experiments.study import ZOO_PRESETS
-from nonneg.experiments.zoo import ENTRIES, OUTSIDE, STACKS, ZOO, absent, estimator_of, stack_layers
+from nonneg.experiments.zoo import ENTRIES, OUTSIDE, STACKS, ZOO, estimator_of, stack_layers
 from nonneg.experiments.zoo_report import assemble, measures_of
 
-HERE = tuple(name for name in ZOO if name not in OUTSIDE and absent(name) is None)
+HERE = tuple(name for name in ZOO if name not in OUTSIDE)
 
 
 @pytest.fixture

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from nonneg.registry import MODELS
-
 __all__ = [
     "DEEP_ENTRIES",
     "ENTRIES",
@@ -83,9 +81,7 @@ ZOO = ("raw", "nmf", "ae1-relu", "ae1-linear", "ae2", "ddnmf", *ENTRIES)
 
 def absent(method: str) -> str | None:
     """Say why a method cannot be computed here; None where it can."""
-    if method in OUTSIDE:
-        return "not installed" if find_spec("clustpy") is None else None
-    return "not in this version" if method in ENTRIES and ENTRIES[method].model not in MODELS else None
+    return "not installed" if method in OUTSIDE and find_spec("clustpy") is None else None
 
 
 def estimator_of(method: str, common: Mapping[str, Any], n_components: int) -> Any:

@@ -163,7 +163,7 @@ def _drawn(rows: list[dict[str, Any]]) -> str:
 def _cell(row: dict[str, Any] | None) -> str:
     if row is None:
         return "–"
-    spread = "" if row["sd"] is None else f" ± {row['sd']:.2g}"
+    spread = "" if row["sd"] is None or row["metric"] == "units" else f" ± {row['sd']:.2g}"
     return f"{row['mean']:.3g}{spread}"
 
 
