@@ -7,7 +7,7 @@ layers and layers of D units. Here one of N, L and D changes at a time; all hidd
 D columns, as the bound assumes (a fixed number of columns would add a term that is linear in D). The three sweeps take
 turns in each round, and every setting is trained for two epochs after a warm one; the median over the rounds of its
 processor time is fitted by a line in the logarithms, whose slope is the exponent. Written: ``complexity.md``,
-``complexity.json`` and ``complexity.png``.
+``complexity.json`` and a figure.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def table(found: dict[str, list[dict[str, Any]]], slopes: dict[str, dict[str, fl
         large = f" ({found_here['time, large']:.2f} from {LARGE} on)" if "time, large" in found_here else ""
         lines.append(
             f"| {NAMES[name]} | {found_here['time']:.2f}{large} | {CLAIMED[name][0]} | "
-            f"{found_here['parameters']:.2f} | {CLAIMED[name][1]} |"
+            f"{abs(found_here['parameters']):.2f} | {CLAIMED[name][1]} |"
         )
     lines += [
         "",
@@ -179,7 +179,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    here = Path(__file__).parent
+    parser.add_argument("--out", type=Path, default=here / "results")
+    parser.add_argument("--figure", type=Path, default=here.parents[1] / "docs" / "images" / "complexity.png")
     options = parser.parse_args()
     found = measure(options.rounds)
     slopes = fits(found)
@@ -187,7 +189,7 @@ def main() -> None:
     page = table(found, slopes, options.rounds)
     (options.out / "complexity.md").write_text(page, encoding="utf-8")
     (options.out / "complexity.json").write_text(json.dumps({"fits": slopes, "runs": found}, indent=1) + "\n")
-    draw(found, slopes, options.out / "complexity.png")
+    draw(found, slopes, options.figure)
     print(page)
 
 
