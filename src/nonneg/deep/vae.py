@@ -21,7 +21,7 @@ from nonneg.deep.train import EpochRecord
 __all__ = ["SpectralVAE", "itakura_saito"]
 
 LOUDEST = (
-    10.0  # log σ² reaches from that of the floor to this, on the scale where the largest training cell is 1
+    0.0  # log σ² reaches from that of the floor to the largest training cell: what is expected is no peak
 )
 SHARPEST, WIDEST = -12.0, 6.0  # log variances of a code
 LOOK_ROWS = 256  # at a time, when the data's level is measured
