@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.utils.validation import has_fit_parameter
 
 from nonneg.models.iterative import IterativeFactorization
 from nonneg.registry import MODELS
@@ -48,3 +50,22 @@ def fresh(name, **parameters):
     known = cls().get_params()
     wanted = {"n_components": 3, "random_state": 0, **parameters}
     return cls(**{key: value for key, value in wanted.items() if key in known})
+
+
+#: Lines of the page that says what each model takes and gives.
+TABLE_OF_MODELS = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8").splitlines()
+
+
+def row_of_abilities(name, model):
+    """The line of that table which is true of a fitted model."""
+    tags = model.__sklearn_tags__().input_tags
+    abilities = [
+        model._any_sign,
+        tags.sparse,
+        model._takes_weights and hasattr(model, "missing"),
+        has_fit_parameter(model, "sample_weight"),
+        hasattr(model, "frozen"),
+        hasattr(model, "inverse_transform"),
+        hasattr(model, "labels_"),
+    ]
+    return " | ".join([f"| `{name}`", *("yes" if able else "–" for able in abilities)]) + " |"

@@ -6,9 +6,12 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 
 import nonneg.deep
+from family_cases import TABLE_OF_MODELS, row_of_abilities
+from nonneg.registry import MODELS
 
 
 def test_a_missing_torch_is_one_clear_line():
@@ -35,3 +38,10 @@ def test_names_are_there():
         assert name in dir(nonneg.deep)
     with pytest.raises(AttributeError, match="nothing"):
         _ = nonneg.deep.nothing
+
+
+@pytest.mark.parametrize("name", [name for name, home in MODELS.items() if home == "nonneg.deep"])
+def test_the_table_of_abilities_is_true(name):
+    model = getattr(nonneg, name)(3, hidden=(6,), max_epochs=1, random_state=0)
+    X = np.random.default_rng(0).integers(0, 9, (40, 8)).astype(float)
+    assert row_of_abilities(name, model.fit(X)) in TABLE_OF_MODELS

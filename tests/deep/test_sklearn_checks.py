@@ -16,7 +16,7 @@ BATCHES = "a batch holds a row once whatever its weight, as in scikit-learn's ow
     [
         DDNMF(2, **HOW),
         Autoencoder(2, **HOW),
-        DeepProbabilisticNMF(2, **HOW, pretrain_epochs=1),
+        DeepProbabilisticNMF(2, **HOW),
         NonnegativeAutoencoder(2, **HOW),
         VariationalNMF(2, **HOW),
     ],

@@ -13,7 +13,7 @@ from nonneg.experiments.evaluate import Codes, Scoring, score
 from nonneg.experiments.measures import MEASURES, measure, parts_of, relative_error
 from nonneg.experiments.record import Run, load_all
 from nonneg.experiments.study import ZOO_PRESETS
-from nonneg.experiments.zoo import ENTRIES, OUTSIDE, STACKS, ZOO, estimator_of, stack_layers
+from nonneg.experiments.zoo import ENTRIES, OUTSIDE, STACKS, ZOO, stack_layers
 from nonneg.experiments.zoo_report import assemble, measures_of
 
 HERE = tuple(name for name in ZOO if name not in OUTSIDE)
@@ -101,12 +101,6 @@ def test_names_of_runs_stay():
     run = Run("mnist", "ddnmf", 0, profile="fast", epochs=30, hidden=(500, 500, 2000))
     assert run.name == "mnist-ddnmf-fast-seed0-e30-9664d5f752"
     assert Run("digits", "raw", 0).name == "digits-raw-seed0-8e9fbdc1dd"
-
-
-def test_phases_keep_their_share_of_the_epochs():
-    for name, epochs, expected in (("dpnmf", 10, 2), ("dpnmf", 100, 20), ("dpnmf", 1, 0), ("vnmf", 10, 2)):
-        (phase,) = ENTRIES[name].phases
-        assert getattr(estimator_of(name, {"max_epochs": epochs, "layers": (3,)}, 4), phase) == expected
 
 
 def test_layers_of_a_stack_narrow():

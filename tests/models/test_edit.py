@@ -13,7 +13,9 @@ from nonneg import NMF
 def planted():
     rng = np.random.default_rng(0)
     H = np.kron(np.eye(3), [1.0, 2.0, 1.0])
-    X = np.vstack([np.eye(3), rng.gamma(2.0, size=(30, 3)) * (rng.random((30, 3)) < 0.7)]) @ H  # unique: pure rows
+    X = (
+        np.vstack([np.eye(3), rng.gamma(2.0, size=(30, 3)) * (rng.random((30, 3)) < 0.7)]) @ H
+    )  # unique: pure rows
     return X, NMF(3, tol=1e-8, random_state=0).fit(X)
 
 

@@ -67,8 +67,8 @@ class DeepProbabilisticNMF(DeepFactorization):
     noise_level : float, default=0.3
     noise_redraw : bool, default=True
         Draw the noise anew in each epoch, or once.
-    pretrain_epochs : int, default=20
-        Epochs of the autoencoder alone; fewer than ``max_epochs``.
+    pretrain_epochs : int, optional
+        Epochs of the autoencoder alone; fewer than ``max_epochs``. None: a fifth of them.
     max_epochs : int, default=100
         All epochs.
     batch_size, learning_rate, schedule, optimizer, precision
@@ -134,7 +134,7 @@ class DeepProbabilisticNMF(DeepFactorization):
         noise: str | None = "masking",
         noise_level: float = 0.3,
         noise_redraw: bool = True,
-        pretrain_epochs: int = 20,
+        pretrain_epochs: int | None = None,
         max_epochs: int = 100,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
@@ -176,7 +176,8 @@ class DeepProbabilisticNMF(DeepFactorization):
         values["prior_H"] = check_number("prior_H", self.prior_H)
         check_bool("noise_redraw", self.noise_redraw)
         values = check_training(values)
-        values["pretrain_epochs"] = check_integer("pretrain_epochs", self.pretrain_epochs, least=0)
+        first = values["max_epochs"] // 5 if self.pretrain_epochs is None else self.pretrain_epochs
+        values["pretrain_epochs"] = check_integer("pretrain_epochs", first, least=0)
         if values["pretrain_epochs"] >= values["max_epochs"]:
             raise ValueError(
                 f"pretrain_epochs={self.pretrain_epochs!r} must be below max_epochs={self.max_epochs!r}: "

@@ -44,8 +44,9 @@ class VariationalNMF(DeepFactorization):
     floor : float, default=1e-6
         f, added to all powers, on the scale where the largest training cell is 1: 60 dB below it. Differences far below
         f do not count.
-    warmup : int, default=20
-        Epochs in which the weight of KL rises to 1, the first guard of the codes. 0: it is 1 at once.
+    warmup : int, optional
+        Epochs in which the weight of KL rises to 1, the first guard of the codes. 0: it is 1 at once. None: a fifth of
+        ``max_epochs``.
     free_bits : float, default=0.1
         λ, in nats, the second guard: KL counts as Σ_units max(λ, mean over the batch). 0: no guard.
     max_epochs : int, default=100
@@ -113,7 +114,7 @@ class VariationalNMF(DeepFactorization):
         *,
         hidden: Any = (128,),
         floor: float = 1e-6,
-        warmup: int = 20,
+        warmup: int | None = None,
         free_bits: float = 0.1,
         max_epochs: int = 100,
         batch_size: int = 128,
@@ -149,9 +150,11 @@ class VariationalNMF(DeepFactorization):
         values = {name: getattr(self, name) for name in names}
         values["n_components"] = check_n_components(self.n_components)
         values["floor"] = check_number("floor", self.floor, positive=True)
-        values["warmup"] = check_integer("warmup", self.warmup, least=0)
         values["free_bits"] = check_number("free_bits", self.free_bits)
-        return check_training(values)
+        values = check_training(values)
+        rise = values["max_epochs"] // 5 if self.warmup is None else self.warmup
+        values["warmup"] = check_integer("warmup", rise, least=0)
+        return values
 
     def _build(self, n_features: int, values: dict[str, Any], seed: int) -> nn.Module:
         names = ("hidden", "n_components", "floor", "warmup", "free_bits")

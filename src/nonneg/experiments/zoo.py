@@ -51,21 +51,18 @@ class Entry:
         model of ClustPy, which the user may have installed.
     memberships : bool
         Whether codes are non-negative, so that a unit may be read as a cluster.
-    phases : sequence of str
-        Parameters that are a number of epochs out of `max_epochs`, of which they keep the share of the defaults.
     """
 
     label: str
     model: str
     kind: Literal["network", "stack", "outside"] = "network"
     memberships: bool = True
-    phases: Sequence[str] = ()
 
 
 ENTRIES: dict[str, Entry] = {
     "nn-autoencoder": Entry("non-negative autoencoder", "NonnegativeAutoencoder"),
-    "vnmf": Entry("variational NMF", "VariationalNMF", phases=("warmup",)),
-    "dpnmf": Entry("deep probabilistic NMF", "DeepProbabilisticNMF", phases=("pretrain_epochs",)),
+    "vnmf": Entry("variational NMF", "VariationalNMF", memberships=False),  # codes of any sign
+    "dpnmf": Entry("deep probabilistic NMF", "DeepProbabilisticNMF"),
     "deep-semi-nmf": Entry("deep semi-NMF", "DeepSemiNMF", "stack"),
     "danmf": Entry("DANMF", "DANMF", "stack"),
     "clustpy-ae": Entry("ClustPy autoencoder", "FeedforwardAutoencoder", "outside", memberships=False),
@@ -102,8 +99,6 @@ def estimator_of(method: str, common: Mapping[str, Any], n_components: int) -> A
     model = getattr(nonneg, entry.model)
     defaults = model().get_params()
     values = {name: value for name, value in common.items() if name in defaults}
-    for name in entry.phases:
-        values[name] = values["max_epochs"] * defaults[name] // defaults["max_epochs"]
     return model(n_components, **values)
 
 
