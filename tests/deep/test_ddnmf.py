@@ -237,6 +237,8 @@ def test_nonnegative_weights_start_from_parts_that_are_all_used():
     sizes = np.linalg.norm(start.components_, axis=1)
     assert sizes.min() > 0.3 * sizes.max()  # .12
     assert DDNMF(32, **how, max_epochs=10).fit(digits).n_dead_units_ <= 3
+    again = DDNMF(32, **how, max_epochs=2, learning_rate=1e-12).fit(digits)  # the encoder stays, and so does the start
+    np.testing.assert_allclose(again.components_, start.components_, rtol=1e-3)
 
 
 def test_nonnegative_weights_start_from_data_without_variance():

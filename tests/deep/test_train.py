@@ -131,11 +131,15 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path, stop, schedule):
 
 
 class Counted(Line):
-    """Adds to a buffer between epochs what the weights then are."""
+    """Adds to a buffer after an epoch what the weights then are, and shrinks them before the next."""
 
     def __init__(self, **more) -> None:
         super().__init__(**more)
         self.register_buffer("total", torch.zeros(4, 4))
+
+    def before_epoch(self, epoch, batches):
+        with torch.no_grad():
+            self.weight *= 1 - 0.1 * epoch
 
     def after_epoch(self, epoch, batches):
         assert batches.n == 50

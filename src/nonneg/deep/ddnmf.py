@@ -20,7 +20,7 @@ from nonneg.models.base import check_n_components
 
 __all__ = ["DDNMF"]
 
-START_ROWS = 1000  # samples that nmf_init="data" looks at
+RESTARTS = 2  # further starts from data of bases that are non-negative
 
 
 class DDNMF(DeepFactorization):
@@ -61,7 +61,8 @@ class DDNMF(DeepFactorization):
     nmf_bias : bool, optional
         Whether the sigmoid layer has a bias.
     nonnegative_weights : bool, optional
-        Whether W ≥ 0.
+        Whether W ≥ 0, as |V| element by element. With ``nmf_init="data"`` it starts from an NMF of Z, and again before
+        the second and the third epoch, so that few units die.
     nmf_init : {"glorot", "data"}, optional
         Start of W′ and W: random like all other weights, or from the principal directions of the encoder's output for
         1,000 samples (see `NMFModule.fit_start`).
@@ -244,15 +245,12 @@ class DDNMF(DeepFactorization):
         )
         losses = LossSettings(**{name: values[name] for name in LossSettings.__dataclass_fields__})
         noise = Noise(values["noise"], values["noise_level"], seed, values["noise_redraw"])
-        return DDNMFNetwork(self.supervisor_, self.student_, losses, noise)
+        restarts = RESTARTS if values["nonnegative_weights"] and values["nmf_init"] == "data" else 0
+        return DDNMFNetwork(self.supervisor_, self.student_, losses, noise, restarts)
 
     def _start(self, model: Any, batches: Batches) -> None:
         if self.profile_["nmf_init"] == "data" and batches.n > 1:
-            counted = np.arange(batches.n)
-            if batches.weights is not None:
-                counted = np.flatnonzero(batches.weights.cpu().numpy() > 0)
-            places = np.linspace(0, len(counted) - 1, min(len(counted), START_ROWS)).astype(np.intp)
-            model.fit_start(batches.take(counted[places]).x)
+            model.fit_start(batches)
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"supervisor_": self.supervisor_, "student_": self.student_}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nonneg.deep.batches import Batch
+from nonneg.deep.batches import Batch, Batches
 from nonneg.deep.losses import (
     Reduction,
     apposition,
@@ -24,6 +25,8 @@ from nonneg.deep.supervisor import Supervisor
 from nonneg.deep.train import EpochRecord
 
 __all__ = ["DDNMFNetwork", "LossSettings"]
+
+START_ROWS = 1000  # samples that a start from data looks at
 
 
 @dataclass(frozen=True)
@@ -52,19 +55,42 @@ class DDNMFNetwork(nn.Module):
         How they are compared.
     noise : Noise
         P(ε).
+    restarts : int, default=0
+        Before how many epochs, from the second on, the NMF module starts from data anew (`fit_start`).
     """
 
-    def __init__(self, supervisor: Supervisor, student: Student, losses: LossSettings, noise: Noise) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        student: Student,
+        losses: LossSettings,
+        noise: Noise,
+        restarts: int = 0,
+    ) -> None:
         super().__init__()
         self.supervisor = supervisor
         self.student = student
         self.losses = losses
         self.noise = noise
+        self.restarts = restarts
 
-    def fit_start(self, x: Tensor) -> None:
+    def fit_start(self, batches: Batches) -> None:
         """Start the NMF module from what the student's encoder makes of some samples; see `NMFModule.fit_start`."""
+        counted = np.arange(batches.n)
+        if batches.weights is not None:
+            counted = np.flatnonzero(batches.weights.cpu().numpy() > 0)
+        places = np.linspace(0, len(counted) - 1, min(len(counted), START_ROWS)).astype(np.intp)
         with torch.no_grad():
-            self.student.nmf.fit_start(self.student.encoder(x)[-1])
+            self.student.nmf.fit_start(self.student.encoder(batches.take(counted[places]).x)[-1])
+
+    def before_epoch(self, epoch: int, batches: Batches) -> None:
+        """Start the NMF module anew while the encoder still moves fast.
+
+        Z shrinks in the first epochs (the non-negative constraint loss sees to that), and all that units with W ≥ 0
+        can do about a Ẑ that is too large is to fall to zero together; some never return.
+        """
+        if 1 <= epoch <= self.restarts:
+            self.fit_start(batches)
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """Return L_sym, L_ap, L_nc and L_in of a batch, and the parts of ‖Z − Ẑ‖ / ‖Z‖."""

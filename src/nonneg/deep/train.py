@@ -1,10 +1,10 @@
 """The training loop of every deep model: batches, optimizer, epoch records, checkpoints, interruption.
 
 A model to be trained is a `torch.nn.Module` with two more methods (`Trainable`): ``loss_terms`` gives the tensors of a
-batch, ``record`` turns their sums over an epoch into numbers. A third is optional: ``after_epoch`` changes parameters
-and buffers by other means than gradients. The loop knows nothing else of it. Everything random is a function of the
-seed, the epoch and the number of a sample, so a training that was interrupted and resumed is, bit for bit, the one that
-never stopped (same machine, same number of threads).
+batch, ``record`` turns their sums over an epoch into numbers. Two are optional: ``before_epoch`` and ``after_epoch``
+change parameters and buffers by other means than gradients. The loop knows nothing else of it. Everything random is a
+function of the seed, the epoch and the number of a sample, so a training that was interrupted and resumed is, bit for
+bit, the one that never stopped (same machine, same number of threads).
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ CHECKPOINT_SHARE = 0.05
 class Trainable(Protocol):
     """What a module must offer beside `torch.nn.Module`'s own methods.
 
-    With a method ``after_epoch(epoch, batches)`` it may set parameters and buffers after the steps of an epoch (from 0)
-    and before its record. They are part of the checkpoint, and must follow from what they were and from the arguments.
+    With a method ``before_epoch(epoch, batches)`` or ``after_epoch(epoch, batches)`` it may set parameters and buffers
+    before the first step of an epoch (from 0), or between its last step and its record. They are part of the
+    checkpoint, and must follow from what they were and from the arguments.
     """
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
@@ -140,6 +141,10 @@ def _run_epoch(
     before = state.seconds
     started = time.perf_counter()
     model.train()
+    if state.step == 0 and hasattr(model, "before_epoch"):
+        state.in_step = True
+        model.before_epoch(state.epoch, batches)
+        state.in_step = False
     try:
         for batch in batches.epoch(state.epoch, state.step):
             rate = learning_rate_at(settings, state.epoch * len(batches) + state.step, total_steps)
