@@ -18,6 +18,7 @@ from sklearn.exceptions import NotFittedError
 
 from nonneg import datasets
 from nonneg.deep import DDNMF, PROFILES, Autoencoder
+from nonneg.deep.network import DDNMFNetwork
 from nonneg.exceptions import CheckpointError
 
 HISTORY = {
@@ -237,8 +238,19 @@ def test_nonnegative_weights_start_from_parts_that_are_all_used():
     sizes = np.linalg.norm(start.components_, axis=1)
     assert sizes.min() > 0.3 * sizes.max()  # .12
     assert DDNMF(32, **how, max_epochs=10).fit(digits).n_dead_units_ <= 3
-    again = DDNMF(32, **how, max_epochs=2, learning_rate=1e-12).fit(digits)  # the encoder stays, and so does the start
-    np.testing.assert_allclose(again.components_, start.components_, rtol=1e-3)
+
+
+def test_nonnegative_weights_start_anew_in_the_first_epochs(monkeypatch):
+    epochs = []
+    monkeypatch.setattr(DDNMFNetwork, "fit_start", lambda self, batches: epochs.append(batches.n))
+    for how, starts in (
+        ({"nonnegative_weights": True}, 3),
+        ({"nonnegative_weights": False}, 1),
+        ({"nonnegative_weights": True, "nmf_init": "glorot"}, 0),
+    ):
+        small(profile="best", max_epochs=5, **how).fit(np.ones((20, 30)))
+        assert len(epochs) == starts
+        epochs.clear()
 
 
 def test_nonnegative_weights_start_from_data_without_variance():
