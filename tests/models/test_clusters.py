@@ -139,6 +139,28 @@ def test_planted_clusters_behind_missing_cells(make):
         assert np.allclose(model.transform(data, weights=weights), F)
 
 
+@pytest.mark.parametrize("missing", [0.7, 0.9])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_rows_that_lie_as_near_to_several_lines(missing, dtype, seed):
+    """A row of which one cell is seen lies on every line: fit, scales and transform must take the same one."""
+    rng = np.random.default_rng(seed)
+    X = rng.random((100, 15)).astype(dtype)
+    M = (rng.random(X.shape) > missing).astype(dtype)
+    eps = 1e-12 if dtype == np.float64 else 1e-5
+    model = TriNMF((4, 4), random_state=0).fit(X, weights=M)
+    F, used = model.row_factor_, model.row_factor_.any(axis=0)
+    assert np.abs(F.T @ F - np.diag(used)).max() < eps and used.sum() >= 3
+    assert np.array_equal(F.argmax(axis=1), model.row_labels_) and ((F > 0).sum(axis=1) <= 1).all()
+    assert np.array_equal(model.transform(X, weights=M), F)
+    model = OrthogonalNMF(4, random_state=0).fit(X, weights=M)
+    W = model.transform(X, weights=M)
+    assert np.abs(W.T @ W - np.diag(W.any(axis=0))).max() < eps
+    assert np.array_equal(W.argmax(axis=1), model.labels_)
+    gap = M * (X - W @ model.components_)
+    assert np.linalg.norm(gap) == pytest.approx(model.reconstruction_err_, rel=1e-4)
+
+
 def test_rows_of_weight_two_under_cell_weights():
     X, _, _ = board(3, 3, 0.5, 4)
     rng = np.random.default_rng(1)

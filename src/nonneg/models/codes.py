@@ -54,5 +54,5 @@ def on_lines(H: np.ndarray, source: Source) -> np.ndarray:
     if source.is_masked:
         with workers(len(source.bounds())) as pool:
             squares = CellProducts(source, pool).right_squares(H.T)
-    labels, amounts, _ = project(P, squares)
+    labels, amounts, _ = project(P, squares, tie=True)
     return one_each(labels, times(amounts, power), len(H))

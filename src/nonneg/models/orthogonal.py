@@ -135,12 +135,12 @@ class OrthogonalNMF(IterativeFactorization):
             products = CellProducts(source, pool)
             toward, back = (products.right, products.left) if on_rows else (products.left, products.right)
 
-            def clustered(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            def clustered(lines: np.ndarray, tie: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 if source.is_masked:
                     lengths = products.right_squares(lines) if on_rows else products.left_squares(lines, v)
                 else:
                     lengths = (np.einsum("ij,ij->j", lines, lines) > 0).astype(np.float64)  # they are units
-                return project(toward(_times(lines, v)), lengths)
+                return project(toward(_times(lines, v)), lengths, tie)
 
             def summed(factor: np.ndarray, u: Any = u) -> tuple[np.ndarray, np.ndarray | None]:
                 """What the lines are multiples of; where cells have weights, its entries divided by the second."""
@@ -199,7 +199,7 @@ class OrthogonalNMF(IterativeFactorization):
 
             best = self._search(source, start, step, given=given)
             lines = best.arrays["lines"]
-            labels, amounts, gains = clustered(lines)
+            labels, amounts, gains = clustered(lines, tie=True)
         self.labels_ = labels
         if on_rows:
             squares = amounts.astype(np.float64) ** 2 if source.is_masked else gains

@@ -30,10 +30,17 @@ __all__ = [
 
 ROUNDS = 50
 NOTHING = 1e-10  # of the largest point: rounding errors
+TIE = 64  # rounding errors, relative, of a length
 
 
-def project(P: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def project(
+    P: np.ndarray, squares: np.ndarray, tie: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The nearest half-line of every point.
+
+    Where cells are missing, a point may lie as near to several: a row of which one cell is seen lies on every line that
+    is not 0 there. On the way to a fit it does not matter which one takes it, and rounding may decide. What is reported
+    must be the same for lines and for multiples of them: then ``tie``.
 
     Parameters
     ----------
@@ -41,6 +48,8 @@ def project(P: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray,
         x_i · h_k.
     squares : ndarray of shape (k,) or (n, k)
         ‖h_k‖², as every row sees it where cells have weights; a line of length 0 takes nothing.
+    tie : bool
+        Whether lines that are equally near but for rounding errors are a tie, which goes to the first of them.
 
     Returns
     -------
@@ -52,7 +61,10 @@ def project(P: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     """
     inverse = np.divide(1.0, squares, out=np.zeros(squares.shape), where=squares > 0)
     lengths = np.maximum(P, 0) * np.sqrt(inverse)
-    labels = lengths.argmax(axis=1)
+    least = lengths.max(axis=1, keepdims=True)
+    if tie:
+        least = least * lengths.dtype.type(1 - TIE * np.finfo(P.dtype).eps)
+    labels = (lengths >= least).argmax(axis=1)
     rows = np.arange(len(P))
     length = lengths[rows, labels].astype(np.float64)
     own = np.broadcast_to(np.sqrt(inverse), P.shape)[rows, labels]
