@@ -452,6 +452,31 @@ def test_a_foreign_checkpoint(capsys, matrix, tmp_path):
     assert one_line(err)
 
 
+def test_a_diverged_fit_is_not_in_the_way_of_the_next(capsys, matrix, tmp_path):
+    words = ["--model", "ddnmf", "--hidden", 8, "--epochs", 2, "--out", tmp_path / "m"]
+    wild = ["--set", "learning_rate=1e30", "optimizer=sgd"]
+    code, _, err = run(capsys, "fit", matrix[1], *words, *wild)
+    assert code == 1 and "training diverged" in err
+    assert "m.checkpoint" not in os.listdir(tmp_path)
+    assert run(capsys, "fit", matrix[1], *words)[0] == 0
+
+
+def test_the_folder_of_an_interrupted_fit_says_whose_it_is(capsys, matrix, tmp_path):
+    words = ["fit", matrix[1], "--model", "ddnmf", "--hidden", 8, "--epochs", 1]
+    kept = tmp_path / "m.checkpoint"
+    assert run(capsys, *words, "--checkpoint", kept, "--out", tmp_path / "other")[0] == 0
+    code, _, err = run(capsys, *words, "--seed", 5, "--out", tmp_path / "m")
+    assert code == 1 and "left by an interrupted fit with this --out" in err
+    assert one_line(err)
+
+
+def test_an_option_given_twice(capsys, matrix, tmp_path):
+    words = ["fit", matrix[1], "--max-iter", 5, "--set", "max_iter=6", "--out", tmp_path / "m"]
+    code, _, err = run(capsys, *words)
+    assert code == 2 and "--max-iter" in err and "once" in err
+    assert one_line(err)
+
+
 def test_missing_torch_names_the_extra(capsys, monkeypatch, tmp_path):
     for name in [name for name in sys.modules if name.startswith("nonneg.deep")]:
         monkeypatch.delitem(sys.modules, name)

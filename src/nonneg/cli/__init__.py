@@ -46,9 +46,7 @@ app = cyclopts.App(
     print_error=False,
     result_action="return_value",
 )
-_studies = cyclopts.App(
-    name="reproduce", help="Run a study again: tables, figures and the trained models."
-)
+_studies = cyclopts.App(name="reproduce", help="Run a study again: tables, figures and the trained models.")
 _studies.command(reproduce_ddnmf, name="ddnmf")
 _studies.command(reproduce_zoo, name="zoo")
 app.command(_studies)

@@ -77,20 +77,20 @@ def fit_model(
     seed:
         Seed of everything random.
     max_iter:
-        Iterations after which the fit stops in any case; nmf: default 500. Deep models have epochs.
+        Iterations after which the fit stops in any case; nmf: default 500. Networks have epochs.
     loss:
-        nmf: frobenius (the default), kl for counts, itakura-saito for power spectra, or a number, the beta of the
-        divergence.
+        Of models that have a choice. nmf: frobenius (the default), kl for counts, itakura-saito for power spectra, or
+        a number, the beta of the divergence.
     missing:
-        nmf: what is done about missing cells. error (the default): NaN cells, and empty ones in a table, are an
-        error. ignore: they are left out of the fit. unstored: so are all cells that a sparse .npz or .mtx file does not
-        store, which else are zeros.
+        Of models that take missing cells (docs/models.md). error (the default): NaN cells, and empty ones in a table,
+        are an error. ignore: they are left out of the fit. unstored: so are all cells that a sparse .npz or .mtx file
+        does not store, which else are zeros.
     profile:
         ddnmf: the set of parameters: paper (the default), demo, fast or best.
     hidden:
-        ddnmf: widths of the encoder's layers; default 500 500 2000.
+        Networks: widths of the encoder's layers; ddnmf: default 500 500 2000.
     epochs:
-        ddnmf: passes over the data; default 300.
+        Networks: passes over the data; ddnmf: default 300.
     set_:
         Further parameters of the model, as NAME=VALUE, for instance tol=1e-5 penalty_H=0.001.
     checkpoint:
@@ -102,6 +102,8 @@ def fit_model(
     json_:
         Print one JSON object.
     """
+    from nonneg.exceptions import CheckpointError
+
     options: dict[str, Any] = dict(parse_option(text) for text in set_)
     for name in ("n_components", "random_state", "checkpoint"):
         if name in options:
@@ -111,6 +113,10 @@ def fit_model(
         "profile": profile, "hidden": None if hidden is None else tuple(hidden), "max_epochs": epochs,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
+    for name in given.keys() & options.keys():
+        raise CommandError(
+            EXIT_USAGE, "usage", f"--set {name}=…: it is given by {FLAGS[name]} too; give it once."
+        )
     if out.exists() and Path(data).exists() and out.samefile(data):
         raise CommandError(EXIT_USAGE, "usage", f"--out: {out} is the data; give another file for the model.")
     if out.is_dir():
@@ -121,7 +127,17 @@ def fit_model(
     X = read_data(data, missing or "error", getattr(estimator, "_takes", "matrix"))
     writable(out.parent)
     started = time.perf_counter()
-    _fit(estimator, X, data)
+    try:
+        _fit(estimator, X, data)
+    except FloatingPointError:  # nothing worth going on from, and it would be in the way of another try
+        if checkpoint is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except CheckpointError as error:
+        if checkpoint is not None:
+            raise
+        text = f"{error} (it was left by an interrupted fit with this --out)"
+        raise CommandError(EXIT_RUNTIME, "runtime", text) from error
     seconds = time.perf_counter() - started
     of_this_call = {"checkpoint": None, "verbose": 0}  # not of the model
     estimator.set_params(
