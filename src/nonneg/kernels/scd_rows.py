@@ -198,7 +198,7 @@ def _measure(w, pull, lin, l2, d, lo, hi, mass, counts, found):
                 unit = np.float64(d[k])
                 v = value * unit
                 g = (linear - pull[k]) / unit
-                found[0] = max(found[0], abs(v - min(max(v - g, lo * unit), hi * unit)))
+                found[0] = max(found[0], abs(min(max(g, v - hi * unit), v - lo * unit)))
                 found[1] = max(found[1], pull[k] / unit)
     return worst
 

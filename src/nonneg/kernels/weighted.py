@@ -251,7 +251,7 @@ def _violation(w, gradient, force, d, lo, hi, frozen):
     for k in range(w.shape[0]):
         if not frozen[k]:
             v, g = w[k] * d[k], gradient[k] / d[k]
-            worst = max(worst, abs(v - min(max(v - g, lo * d[k]), hi * d[k])))
+            worst = max(worst, abs(min(max(g, v - hi * d[k]), v - lo * d[k])))
             scale = max(scale, force[k] / d[k])
     return worst, scale
 

@@ -4,7 +4,7 @@
 
 after balancing (columns of W and rows of H get equal norms) and in units in which the mean cell of X is 1. It is 0
 at a stationary point, and does not change under X → cX or W → W D, H → D⁻¹ H. For entries with bounds [lo, hi]
-min(V, ∇V) reads V − clip(V − ∇V, lo, hi). Frozen rows of H do not count.
+min(V, ∇V) reads V − clip(V − ∇V, lo, hi) = clip(∇V, V − hi, V − lo). Frozen rows of H do not count.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def residual_of(
         return Residual()
     scaled = V * units
     slope = (positive - negative) * (gradient_units / units)
-    violation = np.abs(
-        scaled - np.clip(scaled - slope, lo * units, hi * units if np.isfinite(hi) else np.inf)
-    )
+    # V − clip(V − ∇V, lo, hi) without a difference in which a small ∇V would be lost beside V
+    low, high = scaled - lo * units, scaled - (hi * units if np.isfinite(hi) else np.inf)
+    violation = np.abs(np.clip(slope, high, low))
     return Residual(float(violation.max()), float((negative * (gradient_units / units)).max()))
 
 
