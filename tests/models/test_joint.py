@@ -291,6 +291,24 @@ def test_rows_and_columns_without_an_observed_cell():
     assert model.transform([2.0**80 * view for view in X], weights=weights)[9] == pytest.approx(1 / 3)
 
 
+def test_rows_of_which_nothing_is_observed_have_even_codes():
+    rng = np.random.default_rng(0)
+    A, B = rng.random((30, 7)), rng.random((30, 4))
+    even = np.full((2, 2), 0.5)
+    one = JointNMF(2, missing="ignore", random_state=0).fit(A)
+    assert np.array_equal(one.transform(np.full((2, 7), np.nan)), even)
+    assert one.memberships(np.full((2, 7), np.nan)).sum(axis=1) == pytest.approx(1)
+    for missing in ("error", "ignore"):
+        two = JointNMF(2, missing=missing, random_state=0).fit({"a": A, "b": B})
+        assert np.array_equal(two.transform({"a": A[:2]}, weights={"a": 0 * A[:2]}), even)
+        assert np.array_equal(two.transform({"a": np.full((2, 7), np.nan)}), even)
+        assert np.array_equal(two.transform({"a": np.full((2, 7), np.nan), "b": None}), even)
+        beside = two.transform({"a": np.vstack([A[:1], np.full((1, 7), np.nan)])})
+        assert beside == pytest.approx(np.vstack([two.transform({"a": A[:1]}), even[:1]]))
+    with pytest.raises(ValueError, match="no row that is not NaN; leave it out"):
+        JointNMF(2).fit({"a": A, "b": 0 * B + np.nan})
+
+
 @pytest.mark.parametrize("masked", [False, True])
 def test_frozen_components_stay_bit_for_bit_in_every_view(masked):
     X = [view + 0.2 * np.random.default_rng(5).random(view.shape) for view in planted()[0]]

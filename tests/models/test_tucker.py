@@ -175,6 +175,19 @@ def test_the_end_is_stationary_under_weights(make):
         assert np.abs(np.minimum(V / unit, slope * unit / size**2)).max() < 1e-5
 
 
+def test_a_weight_beside_nan_has_no_influence():
+    rng = np.random.default_rng(0)
+    X, M = rng.random((10, 5, 4)), rng.uniform(0.5, 1.5, (10, 5, 4))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    fits = [
+        NonnegativeTucker(2, missing="ignore", max_iter=20, tol=0, random_state=0).fit(
+            X, weights=np.where(np.isnan(X), hidden, M)
+        )
+        for hidden in (0.0, 1e3)
+    ]
+    assert np.array_equal(fits[0].core_, fits[1].core_)
+
+
 def test_rows_of_weight_two_under_cell_weights():
     rng = np.random.default_rng(3)
     X, counts = rng.gamma(1.0, size=(9, 5, 4)), rng.integers(0, 3, 9)

@@ -176,7 +176,7 @@ def as_views(
             raise ValueError(f"{label} has {source.shape[1]} features, the fit had {widths[v]}")
         if rows[v] is not None:
             rows[v] = _checked_rows(label, rows[v], source.shape[0], n)
-        sources[v], rows[v] = _without_nan_rows(source, rows[v])
+        sources[v], rows[v] = _without_nan_rows(source, rows[v], fits=widths is None)
     widths = widths or [source.shape[1] for source in sources if source is not None]
     views = Views(sources, rows, widths, n)
     if sample_weight is not None:
@@ -281,8 +281,10 @@ def _checked_rows(label: str, rows: Any, length: int, n: int) -> np.ndarray:
     return index
 
 
-def _without_nan_rows(source: Source, rows: np.ndarray | None) -> tuple[Source, np.ndarray | None]:
-    """The same without rows of which every cell is NaN or of weight 0."""
+def _without_nan_rows(
+    source: Source, rows: np.ndarray | None, fits: bool
+) -> tuple[Source, np.ndarray | None]:
+    """The same without rows of which every cell is NaN or of weight 0; outside of a fit that may be all of them."""
     if not isinstance(source, ArraySource) or source.dtype.kind != "f":
         return source, rows
     weights = source.weights
@@ -295,7 +297,10 @@ def _without_nan_rows(source: Source, rows: np.ndarray | None) -> tuple[Source, 
     if kept.all() or (weights is not None and not kept.any()):
         return source, rows
     if not kept.any():
-        raise ValueError("X: a view has no row that is not NaN; put None in its place")
+        if fits:
+            raise ValueError("X: a view has no row that is not NaN; leave it out")
+        source.nan_is_missing = True  # nothing of it is observed
+        return source, rows
     index = np.arange(source.shape[0]) if rows is None else rows
     found = ArraySource(source.X[kept], weights=None if weights is None else weights[kept])
     found.names, found.nan_is_missing = source.names, source.nan_is_missing

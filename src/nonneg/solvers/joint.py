@@ -50,7 +50,7 @@ class Joint:
         self.squares = {v: summary.squares for v, summary in found.items()}
         self.total = sum(float(alphas[v]) * squares for v, squares in self.squares.items())
         weight = sum(summary.total_weight for summary in found.values())
-        mean = sum(float(np.sqrt(alphas[v])) * summary.sum for v, summary in found.items()) / weight
+        mean = sum(float(np.sqrt(alphas[v])) * summary.sum for v, summary in found.items()) / (weight or 1.0)
         self.unit = mean or 1.0
         kinds, self.kind = np.unique(views.present(), axis=0, return_inverse=True)
         self.kinds, self.kind = kinds, self.kind.reshape(-1)

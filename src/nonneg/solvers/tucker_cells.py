@@ -36,8 +36,10 @@ class TuckerCells(Tucker):
 
     def __init__(self, tensor: Tensor, summary: Summary, pool: Workers) -> None:
         super().__init__(tensor, summary, pool)
-        weights = tensor.source.weights
-        self.top = 1.0 if weights is None else float(weights.max())
+        source, self.top = tensor.source, 1.0
+        if source.weights is not None:  # what is set beside a NaN counts for nothing
+            tops = [1.0 if b.weights is None else float(b.weights.max(initial=0)) for b in source.blocks()]
+            self.top = max(tops) or 1.0
 
     def _mode(
         self, d: int, core: np.ndarray, factors: Factors
