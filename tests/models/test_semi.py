@@ -190,13 +190,45 @@ def test_what_stands_in_a_missing_cell_changes_no_bit():
 def test_weights_of_one_are_none_and_weights_are_numbers_of_cells():
     X, settings = mixed(), {"max_iter": 40, "tol": 0}
     plain, ones = SemiNMF(4, **settings).fit(X), SemiNMF(4, **settings).fit(X, weights=np.ones(X.shape))
-    assert ones.components_ == pytest.approx(plain.components_, rel=1e-6, abs=1e-9)
-    assert ones.transform(X, weights=np.ones(X.shape)) == pytest.approx(
-        plain.transform(X), rel=1e-6, abs=1e-9
+    assert np.array_equal(ones.components_, plain.components_) and ones.svd_error_ == plain.svd_error_
+    assert np.array_equal(ones.transform(X, weights=np.ones(X.shape)), plain.transform(X))
+    assert ones.score(X, weights=np.ones(X.shape)) == ones.score(X)
+    M = mixed(80, 12, seed=3) < 0.8
+    single, double = (SemiNMF(4, **settings).fit(X, weights=c * M) for c in (1.0, 2.0))
+    assert double.reconstruction_err_ == pytest.approx(np.sqrt(2) * single.reconstruction_err_)
+    assert np.isnan(single.svd_error_)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("k", [3, 5, 8])
+def test_missing_cells_are_predicted_also_with_more_components_than_the_rank(k, seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.random((150, 3)) @ rng.standard_normal((3, 25))
+    X, seen = truth + 0.02 * rng.standard_normal(truth.shape), rng.random(truth.shape) < 0.8
+    model = SemiNMF(k, missing="ignore").fit(np.where(seen, X, np.nan))
+    gap = (model.transform(np.where(seen, X, np.nan)) @ model.components_ - X)[~seen]
+    assert np.sqrt(np.mean(gap**2)) < 0.04
+
+
+def test_a_cell_of_next_to_no_weight_is_a_missing_one():
+    X, M = mixed(), np.where(mixed(80, 12, seed=3) < 0.8, 1.0, 0.0)
+    X[0, 0], M[0, 0] = 1e9, 0
+    hidden = SemiNMF(4, max_iter=300).fit(X, weights=M)
+    M[0, 0] = 1e-30
+    assert SemiNMF(4, max_iter=300).fit(X, weights=M).reconstruction_err_ == pytest.approx(
+        hidden.reconstruction_err_, rel=1e-2
     )
-    assert np.isnan(ones.svd_error_) and ones.score(X, weights=np.ones(X.shape)) == pytest.approx(
-        ones.score(X)
-    )
+
+
+def test_loss_of_an_exact_fit_in_float32():
+    W, H = mixed(200, 4, seed=1), np.random.default_rng(2).standard_normal((4, 30))
+    X = (np.abs(W) @ H).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = SemiNMF(4, max_iter=50).fit(X)
+    gap = np.linalg.norm(X.astype(np.float64) - model.transform(X).astype(np.float64) @ model.components_)
+    assert model.reconstruction_err_ < 1e-5 * np.linalg.norm(X)
+    assert 0.2 * gap < model.reconstruction_err_ < 5 * gap
 
 
 def test_row_weights_are_numbers_of_rows_with_missing_cells():
@@ -253,6 +285,22 @@ def test_frozen_parts_stay_bit_for_bit(masked, dtype):
         assert loss[-1] < 0.99 * loss[0] and (np.diff(loss) <= 1e-6 * loss[:-1]).all()
     whole = SemiNMF(4, frozen=range(4), tol=1e-3).fit(X, H_init=H, weights=weights)
     assert np.array_equal(whole.components_, H)
+
+
+@pytest.mark.parametrize(("dtype", "c", "h"), [(np.float32, 1e30, 1e-20), (np.float64, 1e300, 1e-10)])
+def test_frozen_parts_far_below_x_keep_their_bits(dtype, c, h):
+    X, H = (c * mixed()).astype(dtype), (h * mixed(4, 12, seed=5)).astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = SemiNMF(4, frozen=[1], max_iter=10).fit(X, H_init=H)
+    assert np.array_equal(model.components_[1], H[1]) and np.isfinite(model.components_).all()
+
+
+def test_start_values_far_above_x_are_refused():
+    for weights in (None, np.where(mixed() < 0.5, 1.0, 0.0)):
+        with pytest.raises(ValueError, match=r"H_init reaches 1e\+300, too far above X"):
+            SemiNMF(4).fit(mixed(), H_init=np.full((4, 12), 1e300), weights=weights)
+    assert np.isfinite(SemiNMF(4).fit(1e299 * mixed(), H_init=1e300 * mixed(4, 12, seed=5)).components_).all()
 
 
 def test_free_parts_are_least_squares_beside_frozen_ones():

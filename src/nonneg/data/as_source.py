@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .array import ArraySource, SparseSource
-from .given_weights import cell_weights, row_weights
+from .given_weights import are_ones, cell_weights, row_weights
 from .mapped import MappedSource
 from .names import column_names, shown_column
 from .paths import open_path
@@ -74,7 +74,8 @@ def as_source(
         if weights is None:
             source.weights = np.ones(source.X.nnz, source.float_dtype)
     if weights is not None:
-        source.weights = cell_weights(source, weights, name, stored_only=missing == "unstored")
+        found = cell_weights(source, weights, name, stored_only=missing == "unstored")
+        source.weights = None if are_ones(found, source.shape) else found
     if sample_weight is not None:
         source.row_weights = row_weights(sample_weight, n, source.float_dtype)
     return source

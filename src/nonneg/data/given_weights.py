@@ -12,7 +12,7 @@ from .array import SparseSource
 from .mapped import MappedSource
 from .source import Source
 
-__all__ = ["cell_weights", "forget_ones", "row_weights"]
+__all__ = ["are_ones", "cell_weights", "row_weights"]
 
 
 def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool = False) -> np.ndarray:
@@ -64,12 +64,9 @@ def _beside_stored(X: sp.csr_array, weights: sp.csr_array) -> np.ndarray:
     return beside
 
 
-def forget_ones(source: Source) -> Source:
-    """Let cell weights go that are 1 in every cell: what is then solved is the problem of complete data, as such."""
-    weights = source.weights
-    if weights is not None and weights.size == np.prod(source.shape) and (weights == 1).all():
-        source.weights = None
-    return source
+def are_ones(weights: np.ndarray, shape: tuple[int, int]) -> bool:
+    """Whether cell weights are 1 in every cell: what is to be solved then is the problem of complete data, as such."""
+    return weights.size == np.prod(shape, dtype=np.float64) and bool((weights == 1).all())
 
 
 def row_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:

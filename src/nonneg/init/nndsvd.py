@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..data import Source, Summary
-from ..data.block import Block
+from ..data.filled import Filled
 from ..data.threads import workers
 
-__all__ = ["nndsvd", "nndsvda", "randomized_svd"]
+__all__ = ["complete", "nndsvd", "nndsvda", "randomized_svd"]
 
 OVERSAMPLING = 10
 EXACT = 50
@@ -63,19 +63,22 @@ def randomized_svd(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """U (n, k), σ (k,) and V (m, k) of √s · X, s the row weights; missing cells count as the mean of X.
 
+    Cells of little weight do so in part (`data.filled`).
+
     The more ``spare`` directions, the nearer to the SVD: `EXACT` for a bound on what any factorization can reach.
     """
     m = source.shape[1]
     width = min(m, n_components + spare)
     dtype = source.float_dtype
     basis = rng.standard_normal((m, width)).astype(dtype) if width < m else np.eye(m, dtype=dtype)
+    source = complete(source, summary)
     bounds = source.bounds()
     with workers(len(bounds)) as pool:
         if width < m:
             for _ in range(POWER_ITERATIONS):
-                image = _sum(pool.map(lambda cut, B=basis: _image(source, summary, cut, B), bounds))
-                basis = np.linalg.qr(image)[0].astype(dtype)
-        codes = np.concatenate(list(pool.map(lambda cut: _codes(source, summary, cut, basis), bounds)))
+                found = _sum(pool.map(lambda cut, B=basis: _image(source, cut, B), bounds))
+                basis = np.linalg.qr(found)[0].astype(dtype)
+        codes = np.concatenate(list(pool.map(lambda cut: source.block(*cut).X @ basis, bounds)))
     weighted = codes if source.row_weights is None else codes * np.sqrt(source.row_weights)[:, None]
     # not from the Gram matrix, which has lost what lies below √eps of the largest value
     R: Any = np.linalg.qr(weighted, mode="r")
@@ -91,25 +94,19 @@ def randomized_svd(
     return U, np.where(kept, sigma, 0), V
 
 
-def _filled(block: Block, summary: Summary):
-    if block.weights is None:
-        return block.X
-    if block.is_sparse:
-        return block.X  # unstored cells stay 0: a dense copy would be n × m
-    return np.where(block.weights > 0, block.X, block.X.dtype.type(summary.mean))
+def complete(source: Source, summary: Summary) -> Source:
+    """The source with the mean of X in its missing cells."""
+    if not source.is_masked:
+        return source
+    return Filled(source, np.full(source.shape[1], summary.mean))
 
 
-def _image(source: Source, summary: Summary, cut: tuple[int, int], basis: np.ndarray) -> np.ndarray:
+def _image(source: Source, cut: tuple[int, int], basis: np.ndarray) -> np.ndarray:
     block = source.block(*cut)
-    X = _filled(block, summary)
-    codes = X @ basis
+    codes = block.X @ basis
     if block.row_weights is not None:
         codes *= block.row_weights[:, None]
-    return X.T @ codes
-
-
-def _codes(source: Source, summary: Summary, cut: tuple[int, int], basis: np.ndarray) -> np.ndarray:
-    return _filled(source.block(*cut), summary) @ basis
+    return block.X.T @ codes
 
 
 def _sum(parts: Iterable[np.ndarray]) -> np.ndarray:

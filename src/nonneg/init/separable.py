@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..data import Source, Summary
-from .nndsvd import _codes, _filled
+from .nndsvd import complete
 from .picks import Rows, pick
 from .random import random
 
@@ -27,21 +27,20 @@ def separable(source: Source, summary: Summary, n_components: int, rng: np.rando
     -------
     H : ndarray of shape (n_components, n_features)
     """
-    m = source.shape[1]
+    m, whole = source.shape[1], complete(source, summary)
     width = min(m, 4 * n_components + 8)
     sketch = np.empty((source.shape[0], width))
     basis = None if width == m else rng.standard_normal((m, width)).astype(source.float_dtype)
     for cut in source.bounds():
-        rows: Any = (
-            _filled(source.block(*cut), summary) if basis is None else _codes(source, summary, cut, basis)
-        )
+        X = whole.block(*cut).X
+        rows: Any = X if basis is None else X @ basis
         sketch[slice(*cut)] = rows.toarray() if sp.issparse(rows) else rows
     if source.row_weights is not None:
         sketch[source.row_weights == 0] = 0  # a row that does not count is not picked
     H = random(source, summary, n_components, rng)
     eps = float(np.finfo(source.float_dtype).eps)
     for j, i in enumerate(map(int, pick_rows(sketch, n_components, eps))):
-        row = _filled(source.block(i, i + 1), summary)
+        row = whole.block(i, i + 1).X
         H[j] = row.toarray()[0] if sp.issparse(row) else row[0]
     return H
 

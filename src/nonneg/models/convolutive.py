@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data import Source, Summary
-from ..data.given_weights import forget_ones
 from ..data.threads import Workers, workers
 from ..losses import as_loss
 from ..solvers.convolutive import BACKGROUND, Convolution
@@ -206,9 +205,6 @@ class ConvolutiveNMF(WeightedCellsFactorization, IterativeFactorization):
         with workers(len(source.bounds())) as pool:
             steps = self._steps(source, summary, np.zeros(k, bool), width, pool)
             return steps.solve(self._flat(power_of(source), dtype), ROW_TOLERANCE[dtype])
-
-    def _source(self, X: Any, **options: Any) -> Source:
-        return forget_ones(super()._source(X, **options))
 
     def _transform_source(self, source: Source) -> np.ndarray:
         return self._codes(source, self._prepared(source, source.summary()))

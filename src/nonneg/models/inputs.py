@@ -38,6 +38,9 @@ __all__ = [
 OF_THE_RUN = ("checkpoint", "max_iter", "max_time", "verbose")
 
 
+SPARE_BITS = 8  # start values stay below 2^-8 of the root of the largest float: sums of squares are floats
+
+
 def check_count(name: str, value: Any) -> int:
     """Return a positive number of things as an int, or raise naming it."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -173,7 +176,8 @@ def start_value(
     Raises
     ------
     ValueError
-        Naming it, for another shape, for cells that are no numbers and, unless ``any_sign``, for negative ones.
+        Naming it, for another shape, for cells that are no numbers and, unless ``any_sign``, for negative ones; also
+        for cells so far above X that sums of their squares are no floats.
     """
     if value is None:
         return None
@@ -183,6 +187,12 @@ def start_value(
     number = array.dtype.kind in "fiub" and bool(np.isfinite(array).all())
     if not number or (not any_sign and bool((array < 0).any())):
         raise ValueError(f"{name} must be finite{'' if any_sign else ' and non-negative'}")
+    largest = float(np.abs(array).max(initial=0))
+    if largest > 0 and np.frexp(largest)[1] + power > np.finfo(source.float_dtype).maxexp // 2 - SPARE_BITS:
+        raise ValueError(
+            f"{name} reaches {largest:.3g}, too far above X for a fit in {source.float_dtype}, which holds sums of "
+            "its squares in units of X; give start values whose product is about as large as X"
+        )
     return np.ascontiguousarray(times(array.astype(np.float64), power, source.float_dtype))
 
 

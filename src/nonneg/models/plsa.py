@@ -9,7 +9,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..data import Source, Summary
-from ..data.given_weights import forget_ones
 from ..data.products import Products
 from ..data.threads import Workers, workers
 from ..losses import as_loss
@@ -281,9 +280,6 @@ class PLSA(IterativeFactorization):
         with workers(len(source.bounds())) as pool:
             H = self.components_.astype(dtype)
             return solve_rows(problem, H, ROW_TOLERANCE[dtype], pool), H
-
-    def _source(self, X: Any, **options: Any) -> Source:
-        return forget_ones(super()._source(X, **options))
 
     def perplexity(
         self, X: Any, *, fold_in: Any = None, weights: Any = None, sample_weight: Any = None

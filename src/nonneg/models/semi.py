@@ -14,8 +14,10 @@ from ..data.threads import workers
 from ..exceptions import warn_user
 from ..init.nndsvd import EXACT, randomized_svd
 from ..solvers.halfspace import nonnegative_basis
-from ..solvers.momentum import accelerated, at_rest
+from ..solvers.iterate import Arrays
+from ..solvers.momentum import at_rest, checked
 from ..solvers.semi import ByCells, ByGram, cell_codes
+from ..solvers.step import Record
 from .callbacks import with_callbacks
 from .codes import nonnegative_codes
 from .inputs import frozen_mask
@@ -26,6 +28,7 @@ from .unobserved import Unobserved
 
 __all__ = ["SemiNMF"]
 
+WAVES = 3.0  # radians that a row one standard deviation from the mean is away from it, in `_waves`
 CLOSE = 1e-6  # a loss that is larger than the SVD's by this share of it attains it
 
 
@@ -46,6 +49,7 @@ class SemiNMF(IterativeFactorization):
         k.
     n_init : int, default 1
         Starts, of which the best is kept; those after the first take what is positive of the SVD turned at random.
+        Where cells are missing or weighted all are random, the first always the same.
     missing : {"error", "ignore", "unstored"}, default "error"
         ``"ignore"``: NaN cells have no influence. ``"unstored"``: neither have cells a sparse X does not store.
     frozen : array-like of int or None, default None
@@ -96,10 +100,11 @@ class SemiNMF(IterativeFactorization):
 
     Where cells are missing or have weights, every column of H is a least-squares problem of its own, and so is every
     row of W: an iteration takes nnz(X) k² in place of nnz(X) k, and holds k² / 2 numbers for each column. The start is
-    the SVD of X with missing cells at the mean of their column (those that a sparse X does not store: at 0); whether
-    W ≥ 0 restricts anything is not known then. Columns with hardly more observed cells than components predict the
-    others badly. A row without an observed cell has W = 1/k, a column without one holds the mean of the component's
-    other entries; a warning says so.
+    no SVD then, whose last directions are those in which missing cells stand out, so that a fit from there predicts
+    them badly where k is above the rank: it is a random non-negative function of each row, with missing cells at the
+    mean of their column (those that a sparse X does not store: at 0). Whether W ≥ 0 restricts anything is not known.
+    Columns with hardly more observed cells than components predict the others badly. A row without an observed cell has
+    W = 1/k, a column without one holds the mean of the component's other entries; a warning says so.
 
     References
     ----------
@@ -156,22 +161,29 @@ class SemiNMF(IterativeFactorization):
         unobserved.warn(False)
         with workers(len(source.bounds())) as pool:
             semi = (ByCells if masked else ByGram)(source, summary, frozen, pool)
-            complete = Filled(source, column_means(source)) if masked else source
-            A, bound, basis = _singular_rows(Products(complete, pool), summary, k)
-            self.svd_error_ = float("nan") if masked else loss_times(bound, -power)
+            complete = Products(Filled(source, column_means(source)) if masked else source, pool)
+            A, bound, basis = (None, np.nan, None) if masked else _singular_rows(complete, summary, k)
+            self.svd_error_ = loss_times(bound, -power)
 
             def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
-                if W0 is None and H0 is not None:
+                if W0 is not None:
+                    W = W0
+                elif H0 is not None:
                     W = semi.rows(H0)
+                elif A is None:
+                    W = _waves(complete, k, np.random.default_rng(0) if first else rng)
                 else:
-                    W = _nonnegative(A, basis, k, None if first else rng) if W0 is None else W0
+                    W = _nonnegative(A, basis, k, None if first else rng)
                 W = np.where(unobserved.rows[:, None], W.dtype.type(0), W) if masked else W
                 return at_rest(semi.start(W, H0))
+
+            def step(state: Arrays) -> Record:
+                return checked(state, semi, semi.move, ("W",), lambda at: (at["W"], at["H"]), float(self.tol))
 
             best = self._search(
                 source,
                 start,
-                lambda state: accelerated(state, semi.move, ("W",)),
+                step,
                 given=(W0, H0),
                 fitted=lambda arrays: {"components_": times(arrays["H"], -power), "n_components_": k},
             )
@@ -188,6 +200,8 @@ class SemiNMF(IterativeFactorization):
                 "their own"
             )
         self.components_ = times(H, -power)
+        if frozen.any():  # bit for bit, also where the units of X have no place for them
+            self.components_[frozen] = np.asarray(H_init)[frozen]
         self.n_components_ = k
         return self._rows(source)
 
@@ -219,6 +233,21 @@ def _singular_rows(
     A = products.right((V * signs)[:, :rank])
     counted = None if source.row_weights is None else source.row_weights > 0
     return A, bound, nonnegative_basis(A, counted)
+
+
+def _waves(complete: Products, k: int, rng: np.random.Generator) -> np.ndarray:
+    """W_il = 1 + cos(3 g_l · x_i + b_l) for random directions g_l, in which the rows have variance 1, and phases b_l.
+
+    As good as W drawn at random, but equal rows are equal, in whatever place and however often (waves of random
+    directions are the features of Rahimi and Recht 2007).
+    """
+    source = complete.source
+    P = complete.right(rng.standard_normal((source.shape[1], k)).astype(source.float_dtype))
+    P = P.astype(np.float64)
+    P -= np.average(P, axis=0, weights=source.row_weights)
+    spread = np.sqrt(np.average(P**2, axis=0, weights=source.row_weights))
+    P /= np.where(spread > 0, spread, 1)
+    return (1 + np.cos(WAVES * P + rng.uniform(0, 2 * np.pi, k))).astype(source.float_dtype)
 
 
 def _nonnegative(

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..data import Source, Summary
-from ..data.products import Products
+from ..data.products import Products, half_squares
 from ..data.threads import Workers
 from ..losses import as_loss
 from .cell_grams import column_terms, unpacked
+from .gram import cancels
 from .kernel_rows import weighted_rows
 from .kkt import Residual, balance, column_squares, residual_of
 from .least_squares import nonnegative_rows
@@ -43,6 +44,7 @@ class ByGram:
         self.source, self.summary, self.frozen, self.pool = source, summary, frozen, pool
         self.products = Products(source, pool)
         self.unit = np.sqrt(summary.squares / summary.total_weight) or 1.0
+        self.exact = False  # whether losses are summed from the residual by now
 
     def start(self, W: np.ndarray, H: np.ndarray | None) -> Factors:
         """What `move` takes, from W and, where it is given, H."""
@@ -74,18 +76,37 @@ class ByGram:
 
         W may come extrapolated. The gradient of H is 0, that of W is W H Hᵀ − P.
         """
-        H, P, s = factors["H"], factors["P"], self.source.row_weights
+        H, P = factors["H"], factors["P"]
         W = factors["W"].copy()
         Sweep(SWEEPS).rows(W, H @ H.T, P, 0.0, np.inf)
         H = self.parts(W, H)
-        P, SW = self.products.right(H.T), self._weighted(W)
-        G = H @ H.T
+        P = self.products.right(H.T)
+        return {"W": W, "H": H, "P": P}, self._loss(W, H, P), self._residual(W, H, P).relative
+
+    def _loss(self, W: np.ndarray, H: np.ndarray, P: np.ndarray) -> float:
+        if self.exact:
+            return self.exact_loss(W, H)
+        SW = self._weighted(W)
         cross = np.einsum("ij,ij->", P, SW, dtype=np.float64)
-        square = np.einsum("ij,ij->", SW.T @ W, G, dtype=np.float64)
-        loss = 0.5 * (self.summary.squares - 2 * cross + square)
+        square = np.einsum("ij,ij->", SW.T @ W, H @ H.T, dtype=np.float64)
+        return max(float(0.5 * (self.summary.squares - 2 * cross + square)), 0.0)
+
+    def _residual(self, W: np.ndarray, H: np.ndarray, P: np.ndarray) -> Residual:
+        s = self.source.row_weights
         d = balance(column_squares(W, s), H, self.unit)
-        residual = residual_of(W, P, W @ G, d, self.unit**-2, row_weights=s)
-        return {"W": W, "H": H, "P": P}, max(float(loss), 0.0), residual.relative
+        return residual_of(W, P, W @ (H @ H.T), d, self.unit**-2, row_weights=s)
+
+    def cancels(self, loss: float, fall: float) -> bool:
+        """Whether losses must be summed from the residual from here on."""
+        return not self.exact and cancels(loss, fall, self.summary.squares, np.dtype(self.source.float_dtype))
+
+    def exact_loss(self, W: np.ndarray, H: np.ndarray) -> float:
+        """The loss from the residual itself."""
+        return half_squares(self.source, lambda rows: W[rows] @ H)
+
+    def residual(self, W: np.ndarray, H: np.ndarray) -> Residual:
+        """The KKT residual of these factors."""
+        return self._residual(W, H, self.products.right(H.T))
 
 
 def _inverse(A: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -121,7 +142,7 @@ class ByCells(ByGram):
 
     def move(self, factors: Factors) -> tuple[Factors, float, float]:
         """See `ByGram`; the gradient of W is (w ∘ (W H − X)) Hᵀ."""
-        H, W, loss = factors["H"], factors["W"].copy(), as_loss(2)
+        H, W = factors["H"], factors["W"].copy()
         k = len(H)
         nothing, free, fixed = np.zeros(k, W.dtype), np.zeros(k, bool), Fixed(rows=H)
         fixed.columns, fixed.gram  # noqa: B018 - made once, before the threads ask for them
@@ -133,7 +154,11 @@ class ByCells(ByGram):
         for _ in self.pool.map(sweep, self.source.bounds()):
             pass
         H = self.parts(W, H)
-        d = balance(column_squares(W, self.source.row_weights), H, self.unit)
+        total, residual = self._measured(W, H)
+        return {"W": W, "H": H}, total, residual.relative
+
+    def _measured(self, W: np.ndarray, H: np.ndarray) -> tuple[float, Residual]:
+        d, loss = balance(column_squares(W, self.source.row_weights), H, self.unit), as_loss(2)
 
         def measure(cut: tuple[int, int]) -> tuple[float, Residual]:
             block = self.source.block(*cut)
@@ -145,7 +170,15 @@ class ByCells(ByGram):
         total, residual = 0.0, Residual()
         for value, found in self.pool.map(measure, self.source.bounds()):
             total, residual = total + value, residual | found
-        return {"W": W, "H": H}, total, residual.relative
+        return total, residual
+
+    def cancels(self, loss: float, fall: float) -> bool:
+        """Never: losses are summed from the residual."""
+        return False
+
+    def residual(self, W: np.ndarray, H: np.ndarray) -> Residual:
+        """See `ByGram`."""
+        return self._measured(W, H)[1]
 
 
 def _solved(A: np.ndarray, b: np.ndarray, dtype: np.dtype) -> np.ndarray:
