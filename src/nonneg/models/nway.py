@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Source
+from ..data import Source, Summary
 from ..data.paths import open_path
 from ..data.tensor import Tensor, is_coo, tensor_matrix, tensor_weights
 from .iterative import IterativeFactorization
@@ -114,6 +114,18 @@ class TensorFactorization(IterativeFactorization):
         else:
             self._check_sides(sides, whom)
         return source
+
+    def _check_data(self, source: Source, whom: str) -> Summary:
+        """Refuse NaN beside unstored zeros, which unfoldings do not hold: their columns are those that are stored."""
+        if source.nan_is_missing and source.is_sparse and source.weights is None and len(self.tensor_shape_) > 1:
+            if np.isnan(source.X.data).any():  # type: ignore[attr-defined]
+                raise ValueError(
+                    f"{type(self).__name__}.{whom}: X is a sparse tensor with NaN, and with missing='ignore' every "
+                    "cell that it does not store is an observed 0; give X dense, take missing='unstored', or give "
+                    "weights= as a sparse.COO that names the observed cells"
+                )
+            source.nan_is_missing = False
+        return super()._check_data(source, whom)
 
     def _check_sides(self, sides: tuple[int, ...], whom: str) -> None:
         if sides and sides != self.tensor_shape_:
