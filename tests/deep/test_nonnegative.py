@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sklearn.decomposition import PCA
 
 import nonneg
 from nonneg.deep import NonnegativeAutoencoder
-from nonneg.deep.monitoring import control_limits, least_rows
+from nonneg.deep.monitoring import control_limits, least_rows, weighted_quantiles
 
 RATE = 0.01
 
@@ -312,7 +313,52 @@ def test_rows_of_weight_zero_are_neither_trained_on_nor_held_out(images):
     other = small(scaling="minmax").fit(wild, sample_weight=weights)
     np.testing.assert_array_equal(model.components_, other.components_)
     np.testing.assert_array_equal(model.calibration_, other.calibration_)
+    np.testing.assert_array_equal(model.chart_sizes_, other.chart_sizes_)
     assert len(model.calibration_) == 20
+    without = small(scaling="minmax").fit(X[100:])
+    np.testing.assert_array_equal(model.components_, without.components_)
+    np.testing.assert_array_equal(model.chart_sizes_, without.chart_sizes_)
+
+
+def test_quantiles_count_a_row_by_its_weight():
+    rng = np.random.default_rng(0)
+    values, weights = rng.random((50, 2)), rng.integers(0, 4, 50)
+    found = weighted_quantiles(values, 0.9, weights.astype(float))
+    np.testing.assert_array_equal(found, weighted_quantiles(values.repeat(weights, axis=0), 0.9, None))
+    expected = np.quantile(values, 0.9, axis=0, method="inverted_cdf")
+    np.testing.assert_array_equal(weighted_quantiles(values, 0.9, None), expected)
+
+
+def test_what_is_no_number_gives_an_alarm(of_three):
+    rows = three(20, 9)[0]
+    assert not of_three.monitor(rows).alarms.all()
+    broken = pickle.loads(pickle.dumps(of_three))
+    broken.code_center_ = np.full(2, np.nan)
+    assert broken.monitor(rows).alarms.all()
+    assert of_three.monitor(rows + 1e30).alarms.all()  # squares beyond float32
+    with pytest.raises(ValueError, match=r"X: row 3 .* float32"):
+        of_three.monitor(np.where(np.arange(20)[:, None] == 3, 1e45, rows))
+    with pytest.raises(ValueError, match=r"X: row 3 .* float32"):
+        of_three.calibrate(np.where(np.arange(20)[:, None] == 3, 1e45, rows))
+
+
+def test_a_unit_that_lowers_cells_is_not_dead():
+    X = -np.linspace(0.1, 1, 100)[:, None] * np.ones((1, 6))
+    model = small(1, scaling="max", max_epochs=60, learning_rate=5e-3).fit(X)
+    assert not model.parts().any()  # what the data gain
+    assert model.n_dead_units_ == 0 and model.parts_summary()["dead"] == []
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+def test_memory_is_of_a_block_and_not_of_the_data(make):
+    X = make(sp.random_array((6000, 1500), density=0.02, rng=np.random.default_rng(0)).toarray())
+    model = small(2, max_epochs=1, batch_size=256)
+    tracemalloc.start()
+    model.fit(X)
+    model.calibrate(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.3 * 8 * 6000 * 1500
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nonneg.data import Source
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Batch", "Batches", "too_far"]
 
 
 class Batch(NamedTuple):
@@ -79,12 +79,17 @@ class Batches:
             yield self.take(order[start : start + self.batch_size], epoch)
 
     def take(self, rows: np.ndarray, epoch: int = 0) -> Batch:
-        """Return the samples with these numbers."""
+        """Return the samples with these numbers; ValueError where one leaves the range of the network's numbers."""
         block = self.source.some(rows).dense()
         found = block.X
         if self.scale != 1.0:
             # before any cast: float64 data may be out of float32's range
-            found /= found.dtype.type(self.scale)
+            with np.errstate(over="ignore"):
+                found /= found.dtype.type(self.scale)
+        top = torch.finfo(self.dtype).max
+        if not (found.min(initial=0) >= -top and found.max(initial=0) <= top):
+            held = (np.abs(found) <= top).all(axis=1)
+            raise too_far(int(rows[int(held.argmin())]), self.dtype)
         numbers = torch.from_numpy(rows).to(self.device)
         return Batch(
             self._tensor(found),
@@ -96,3 +101,13 @@ class Batches:
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self.device, self.dtype)
+
+
+def too_far(row: int, dtype: torch.dtype) -> ValueError:
+    """Return the error of a row that the network's numbers do not hold."""
+    name = str(dtype).removeprefix("torch.")
+    other = "" if dtype == torch.float64 else ", or fit with precision='float64'"
+    return ValueError(
+        f"X: row {row} is so much larger than the training data that it leaves the range of {name} in the network; "
+        f"clip X{other}"
+    )

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from nonneg.data import Source, Summary
-from nonneg.deep.batches import Batch, Batches
+from nonneg.deep.batches import Batch, Batches, too_far
 from nonneg.deep.checks import check_choice, check_hidden, check_integer, check_number
 from nonneg.deep.noise import NoiseKind, check_level
 from nonneg.deep.settings import (
@@ -93,9 +93,15 @@ class DeepFactorization(Factorization):
     def _fit_source(
         self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None
     ) -> np.ndarray:
+        self._train(source, summary, W_init=W_init, H_init=H_init)
+        return self._finish(source)
+
+    def _train(self, source: Source, summary: Summary, *, W_init: Any = None, H_init: Any = None) -> None:
+        """Set networks, history and components from the data."""
         if W_init is not None or H_init is not None:
             name = "W_init" if W_init is not None else "H_init"
             raise ValueError(f"{name}: {type(self).__name__} takes no start values; leave it None")
+        check_size(summary.maximum, source.float_dtype)
         values = self._resolve()
         device = resolve_device(self.device)  # type: ignore[attr-defined]
         values["precision"] = resolve_precision(values["precision"], device)
@@ -124,7 +130,6 @@ class DeepFactorization(Factorization):
         for network in self._networks().values():
             network.cpu().eval().requires_grad_(True).zero_grad(set_to_none=True)
         self._set_components()
-        return self._finish(source)
 
     def _seed_and_checkpoint(
         self, source: Source, summary: Summary, values: dict[str, Any]
@@ -193,7 +198,11 @@ class DeepFactorization(Factorization):
             batches = Batches(source, EVAL_ROWS, seed=0, scale=self.scale_, dtype=dtype, device=device)
             for start in range(0, source.shape[0], EVAL_ROWS):
                 rows = np.arange(start, min(start + EVAL_ROWS, source.shape[0]))
-                codes[rows] = padded(self._encode, self._input(batches.take(rows))).cpu().numpy()
+                found = padded(self._encode, self._input(batches.take(rows)))
+                finite = torch.isfinite(found).all(dim=1)
+                if not finite.all():
+                    raise too_far(int(rows[int(finite.int().argmin())]), dtype)
+                codes[rows] = found.cpu().numpy()
         return codes
 
     def _inverse(self, W: np.ndarray) -> np.ndarray:
@@ -218,10 +227,14 @@ class DeepFactorization(Factorization):
         gain when unit k rises by one standard deviation from the mean.
         """
         check_is_fitted(self)
+        return np.maximum(0.0, self._effects())
+
+    def _effects(self) -> np.ndarray:
+        """D(h̄ + s_k e_k) − D(h̄), (n_components, n_features_in_): what the data gain and lose."""
         start = self.code_mean_[None, :]
         raised = start + np.diag(self.code_scale_)
         decoded = self._inverse(np.concatenate([start, raised]))
-        return np.maximum(0.0, decoded[1:] - decoded[:1]).astype(self.code_mean_.dtype)
+        return (decoded[1:] - decoded[:1]).astype(self.code_mean_.dtype)
 
     def _evaluating(self) -> Any:
         return _Evaluation(self)
@@ -272,6 +285,16 @@ def padded(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a function of `EVAL_ROWS` rows to fewer: products of another height would round differently."""
     missing = EVAL_ROWS - x.shape[0]
     return function(nn.functional.pad(x, (0, 0, 0, missing)))[: x.shape[0]] if missing else function(x)
+
+
+def check_size(largest: float, dtype: np.dtype) -> None:
+    """Raise for data below the smallest normal number: processors take it for zero when they train."""
+    least = float(np.finfo(dtype).tiny)
+    if 0 < largest < least:
+        raise ValueError(
+            f"X: its largest entry {largest:g} is below the smallest normal number of {np.dtype(dtype).name}, "
+            f"{least:.2g}; multiply X by a number"
+        )
 
 
 def check_training(values: dict[str, Any]) -> dict[str, Any]:

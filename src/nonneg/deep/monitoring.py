@@ -12,7 +12,14 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr
 
-__all__ = ["LimitKind", "Monitoring", "control_limits", "inverse_covariance", "least_rows"]
+__all__ = [
+    "LimitKind",
+    "Monitoring",
+    "control_limits",
+    "inverse_covariance",
+    "least_rows",
+    "weighted_quantiles",
+]
 
 LimitKind = Literal["auto", "quantile", "kde"]
 
@@ -117,6 +124,19 @@ def _kernel_quantile(values: np.ndarray, rate: float) -> float:
         else:
             high = middle
     return high
+
+
+def weighted_quantiles(values: np.ndarray, share: float, weights: np.ndarray | None) -> np.ndarray:
+    """Return for every column of (n, c) its smallest value that, with those below it, has this share of the weight.
+
+    A row of weight 2 counts as two rows, one of weight 0 as none.
+    """
+    counted = np.ones(len(values)) if weights is None else weights
+    order = np.argsort(values, axis=0, kind="stable")
+    below = np.cumsum(counted[order], axis=0)
+    reached = below >= share * below[-1] * (1 - 1e-12)
+    places = order[reached.argmax(axis=0), np.arange(values.shape[1])]
+    return values[places, np.arange(values.shape[1])]
 
 
 def inverse_covariance(gap: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -13,7 +14,13 @@ from torch import Tensor, nn
 from nonneg.data import Source, Summary
 from nonneg.deep.checks import check_bool, check_choice, check_number
 from nonneg.deep.estimator import DeepFactorization, check_training, initial_generators
-from nonneg.deep.monitoring import LimitKind, Monitoring, control_limits, inverse_covariance
+from nonneg.deep.monitoring import (
+    LimitKind,
+    Monitoring,
+    control_limits,
+    inverse_covariance,
+    weighted_quantiles,
+)
 from nonneg.deep.noise import Noise
 from nonneg.deep.nonnegative_network import NonnegativeNetwork
 from nonneg.deep.prepared import Prepared, scale_of
@@ -76,7 +83,7 @@ class NonnegativeAutoencoder(DeepFactorization):
     calibration_ : ndarray of shape (n_held_out, 2)
         T² and SPE of the rows that were held out, or of those given to `calibrate`.
     chart_sizes_ : ndarray of shape (2,)
-        .99 quantiles of T² and SPE among the rows trained on: they share the alarms out between the two.
+        .99 quantiles of T² and SPE among the rows trained on, by weight: they share the alarms out between the two.
     code_center_, code_precision_ : ndarray of shapes (n_components,) and (n_components, n_components)
         Mean and inverse covariance of the codes of the rows trained on, for T².
     history_ : dict of ndarray
@@ -210,10 +217,13 @@ class NonnegativeAutoencoder(DeepFactorization):
             )
         source = self._source(X, weights=weights, whom="monitor")
         self._check_data(source, "monitor")
-        t2, contributions = self._statistics(source)
-        spe = contributions.sum(axis=1, dtype=np.float64)
+        codes = self._transform_source(source)
+        contributions = np.empty(source.shape, source.float_dtype)
+        for rows, terms in self._terms(source, codes):
+            contributions[rows] = terms
+        t2, spe = self._t2(codes), contributions.sum(axis=1, dtype=np.float64)
         limits, chosen = control_limits(self.calibration_, self.chart_sizes_, rate, limit)  # type: ignore[arg-type]
-        alarms = (t2 > limits[0]) | (spe > limits[1])
+        alarms = ~((t2 <= limits[0]) & (spe <= limits[1]))  # what is no number is no normal row
         return Monitoring(t2, spe, float(limits[0]), float(limits[1]), alarms, contributions, rate, chosen)
 
     def calibrate(self, X: Any, *, weights: Any = None) -> NonnegativeAutoencoder:
@@ -221,27 +231,29 @@ class NonnegativeAutoencoder(DeepFactorization):
         check_is_fitted(self)
         source = self._source(X, weights=weights, whom="calibrate")
         self._check_data(source, "calibrate")
-        self.calibration_ = self._both(source)
+        self.calibration_ = self._statistics(source, self._transform_source(source))
         return self
 
-    def _both(self, source: Source) -> np.ndarray:
-        """T² and SPE, (n, 2)."""
-        t2, terms = self._statistics(source)
-        return np.column_stack([t2, terms.sum(axis=1, dtype=np.float64)])
+    def _statistics(self, source: Source, codes: np.ndarray) -> np.ndarray:
+        """T² and SPE of rows with these codes, (n, 2), float64."""
+        spe = np.empty(source.shape[0])
+        for rows, terms in self._terms(source, codes):
+            spe[rows] = terms.sum(axis=1, dtype=np.float64)
+        return np.column_stack([self._t2(codes), spe])
 
-    def _statistics(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
-        """T² (n,) in float64, and the terms of SPE (n, m)."""
-        codes = self._transform_source(source)
+    def _t2(self, codes: np.ndarray) -> np.ndarray:
         gap = codes.astype(np.float64) - self.code_center_
-        t2 = np.einsum("ij,jk,ik->i", gap, self.code_precision_, gap)
-        terms = np.empty(source.shape, source.float_dtype)
+        return np.maximum(np.einsum("ij,jk,ik->i", gap, self.code_precision_, gap), 0.0)
+
+    def _terms(self, source: Source, codes: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the terms of SPE, a block of rows at a time."""
         for block in self._prepared(source).blocks():
-            squares = (block.X - super()._inverse(codes[block.rows])) ** 2
+            with np.errstate(over="ignore"):  # infinity is an alarm
+                squares = (block.X - super()._inverse(codes[block.rows])) ** 2
             if block.weights is not None:
                 seen = block.weights.sum(axis=1, keepdims=True)
                 squares *= np.where(seen > 0, block.weights * source.shape[1] / np.maximum(seen, 1e-300), 0)
-            terms[block.rows] = squares
-        return np.maximum(t2, 0.0), terms
+            yield block.rows, squares
 
     # -- fit --------------------------------------------------------------------------------------------------
 
@@ -251,21 +263,16 @@ class NonnegativeAutoencoder(DeepFactorization):
         kept, held = self._split(source)
         self.scaling_, self.offset_, self.span_, self.fill_ = scale_of(source, kept, self.scaling)
         unit = replace(summary, maximum=1.0)  # Prepared is on the network's scale
-        super()._fit_source(self._prepared(source, kept), unit, W_init=W_init, H_init=H_init)
+        self._train(self._prepared(source, kept), unit, W_init=W_init, H_init=H_init)
         codes = self._finish(source)
         wide = codes[kept].astype(np.float64)
         counted = None if source.row_weights is None else source.row_weights[kept].astype(np.float64)
         self.code_center_ = np.average(wide, axis=0, weights=counted)
         self.code_precision_ = inverse_covariance(wide - self.code_center_, counted)
-        found = self._both(source)
-        self.chart_sizes_ = np.quantile(found[kept], 0.99, axis=0)
+        found = self._statistics(source, codes)
+        self.chart_sizes_ = weighted_quantiles(found[kept], 0.99, counted)
         self.calibration_ = found[held]
         return codes
-
-    def _finish(self, source: Source) -> np.ndarray:
-        if isinstance(source, Prepared):  # the rows trained on: `_fit_source` goes on with all of X
-            return np.empty((0, self.n_components_), source.float_dtype)
-        return super()._finish(source)
 
     def _split(self, source: Source) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on and rows held out, among those with a weight; the same ones for the same number of rows."""
@@ -274,11 +281,9 @@ class NonnegativeAutoencoder(DeepFactorization):
         counted = np.arange(n) if weights is None else np.flatnonzero(weights > 0)
         order = np.random.Generator(np.random.Philox(key=[len(counted), 0])).permutation(counted)
         held = np.sort(order[: int(self.calibration * len(counted))])
-        return np.setdiff1d(np.arange(n), held), held
+        return np.setdiff1d(counted, held), held
 
     def _prepared(self, source: Source, rows: np.ndarray | None = None) -> Prepared:
-        if isinstance(source, Prepared):
-            return source
         return Prepared(source, self.offset_, self.span_, self.fill_, rows)
 
     def _transform_source(self, source: Source) -> np.ndarray:

@@ -59,7 +59,7 @@ class NonnegativeNetwork(nn.Module):
         # with a gradient: were it a constant, shrinking Z would lower the ratio, without end
         square = squared_distance(z, torch.zeros_like(z), weight=batch.weight)
         count = z.shape[0] if batch.weight is None else batch.weight.sum()
-        error = count * residual / square.clamp_min(torch.finfo(torch.float32).tiny)
+        error = residual / square.clamp_min(torch.finfo(torch.float32).tiny) * count  # in this order in range
         return {
             "symmetric": sym,
             "non_negative_constraint": error,

@@ -47,8 +47,9 @@ class Prepared(Source):
             found = self.source.block(start, stop).dense()
         else:
             found = self.source.some(places).dense()
-        X = found.X - self.offset.astype(found.X.dtype)
-        X /= self.span.astype(X.dtype)
+        with np.errstate(over="ignore"):  # rows far from those of the fit; `Batches` refuses infinity
+            X = found.X - self.offset.astype(found.X.dtype)
+            X /= self.span.astype(X.dtype)
         if found.weights is not None:
             X = np.where(found.weights == 0, self.fill.astype(X.dtype), X)
         return Block(start, stop, X, found.weights, found.row_weights)
@@ -69,7 +70,7 @@ def scale_of(
     Raises
     ------
     ValueError
-        A range that no float holds.
+        A range that no float holds, or only one that processors take for zero when they train.
     """
     none = np.zeros(source.shape[1])
     low, high, mean = _feature_ranges(Prepared(source, none, none + 1, none, rows))
@@ -82,6 +83,12 @@ def scale_of(
         raise ValueError("X: the range of a feature exceeds the largest float; divide X by a number")
     varies = half > 4 * np.finfo(source.float_dtype).eps * np.maximum(np.abs(low), np.abs(high))
     span = np.where(varies, 2 * half, 1.0)
+    least = float(np.finfo(source.float_dtype).tiny)
+    if span.min() < least:
+        raise ValueError(
+            f"X: feature {int(span.argmin())} has a range of {span.min():g}, below the smallest normal number of "
+            f"{source.float_dtype.name}, {least:.2g}; multiply X by a number"
+        )
     return scaling, low, span, (mean - low) / span
 
 
