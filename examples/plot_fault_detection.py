@@ -30,11 +30,12 @@ def plant(n):
 
 # %%
 # The model is fitted to normal rows only. A fifth of them is not trained on: the limits come from there, so that
-# normal rows give an alarm, on either chart, at the stated rate.
+# normal rows give an alarm, on either chart, at the stated rate. In the training a sensor now and then shows an end of
+# its range (``noise="salt-and-pepper"``), and the network learns to answer what the other sensors say.
 
 normal = plant(1500)
-how = {"hidden": (64, 64), "max_epochs": 40, "batch_size": 64, "learning_rate": 5e-3, "schedule": "cosine"}
-model = NonnegativeAutoencoder(2, **how, random_state=0).fit(normal)
+how = {"hidden": (128, 128), "max_epochs": 40, "batch_size": 64, "learning_rate": 5e-3, "schedule": "cosine"}
+model = NonnegativeAutoencoder(2, noise="salt-and-pepper", noise_level=0.1, **how, random_state=0).fit(normal)
 
 # %%
 # Charts of PCA, in units of standard deviations; each limit at half the rate, from rows that the PCA does not know.

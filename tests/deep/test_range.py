@@ -39,7 +39,7 @@ def test_float32_data_that_leave_their_range_when_scaled_are_refused(model):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(("dtype", "size"), [(np.float64, 1e-310), (np.float32, 1e-42)])
 def test_data_of_denormal_numbers_are_refused_for_what_they_are(model, dtype, size):
-    with pytest.raises(ValueError, match="below the smallest normal number .*; multiply X by a number"):
+    with pytest.raises(ValueError, match=r"below the smallest normal number .*; multiply X by a number"):
         small(model).fit((X * size).astype(dtype))
 
 
