@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -144,6 +145,73 @@ def test_ways_to_say_that_cells_are_missing(loss):
     assert codes == pytest.approx(by_weight.transform(X[:4], weights=seen[:4].astype(float)), rel=1e-5)
 
 
+@pytest.mark.parametrize("make", [NTF, NonnegativeTucker])
+def test_nan_beside_unstored_zeros_is_refused(make):
+    X = planted((12, 6, 5), 2)[0] * (np.random.default_rng(1).random((6, 5)) < 0.6)
+    X[np.unravel_index(X.argmax(), X.shape)] = np.nan
+    holed, whole = sparse.COO.from_numpy(X), sparse.COO.from_numpy(np.nan_to_num(X))
+    fit = {"random_state": 0, "max_iter": 20, "missing": "ignore"}
+    with pytest.raises(ValueError, match=r"fit: X is a sparse tensor with NaN.*missing='unstored'"):
+        make(2, **fit).fit(holed)
+    model = make(2, **fit).fit(
+        whole, sample_weight=np.arange(12) % 3
+    )  # nothing is missing: as without `missing`
+    plain = make(2, random_state=0, max_iter=20).fit(whole, sample_weight=np.arange(12) % 3)
+    assert np.array_equal(model.components_, plain.components_)
+    with pytest.raises(ValueError, match="transform: X is a sparse tensor with NaN"):
+        model.transform(holed)
+    assert np.isfinite(model.set_params(missing="unstored").fit(holed).components_).all()
+
+
+def holed_tensor(way):
+    """A planted tensor, what is observed of it (a slice along ``way`` and a sample are not), and weights of samples."""
+    X = planted((14, 6, 5), 2, zeros=0)[0]
+    seen = np.random.default_rng(2).random(X.shape) < 0.9
+    seen[3] = False
+    np.moveaxis(seen, way, 0)[2] = False
+    return X, seen
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+@pytest.mark.parametrize("kind", ["dense", "weights", "sparse"])
+@pytest.mark.parametrize("way", [1, 2])
+def test_slices_that_nobody_observed(way, kind, loss):
+    X, seen = holed_tensor(way)
+    rows = np.ones(14)
+    if kind == "weights":  # the slice is seen in a sample that does not count
+        np.moveaxis(seen, way, 0)[2][7], rows[7] = True, 0
+    model = NTF(2, loss=loss, random_state=1, tol=1e-6, max_iter=2000, missing="ignore")
+    data, given = np.where(seen, X, np.nan), {}
+    if kind == "weights":
+        data, given = X, {"weights": seen.astype(float)}
+    elif kind == "sparse":
+        data, model = sparse.COO.from_numpy(np.where(seen, X, 0)), model.set_params(missing="unstored")
+    with pytest.warns(
+        UserWarning, match=f"slice 2 of axis {way}: .* in row 3: W is 1 / n_components"
+    ) as said:
+        model.fit(data, sample_weight=rows, **given)
+    assert sum("no observed cell" in str(warning.message) for warning in said) == 1
+    F = model.factors_[way]
+    assert F[2] == pytest.approx(np.delete(F, 2, axis=0).mean(axis=0)) and np.linalg.norm(
+        F, axis=0
+    ) == pytest.approx(1)
+    W = model.transform(data, **given)
+    assert np.array_equal(W[3], [0.5, 0.5])
+    found = np.moveaxis(model.inverse_transform(W), way, 0)
+    assert found[2] == pytest.approx(np.delete(found, 2, axis=0).mean(axis=0))
+    kept = np.ix_(np.delete(np.arange(X.shape[way]), 2), (rows > 0) & (np.arange(14) != 3))
+    assert np.abs((found - np.moveaxis(X, way, 0))[kept]).max() < 1e-2 * X.max()
+
+
+def test_slices_that_nobody_observed_leave_frozen_columns_alone():
+    X, seen = holed_tensor(1)
+    H = [np.random.default_rng(3).random((side, 2)) for side in (6, 5)]
+    with pytest.warns(UserWarning, match="slice 2 of axis 1"):
+        model = NTF(2, frozen=[0], max_iter=20).fit(X, weights=seen.astype(float), H_init=H)
+    F = model.factors_[1]
+    assert np.array_equal(F[:, 0], H[0][:, 0]) and F[2, 1] == pytest.approx(np.delete(F[:, 1], 2).mean())
+
+
 @pytest.mark.parametrize("loss", ["frobenius", "kl"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_row_of_weight_two_is_the_row_twice(loss, masked):
@@ -234,6 +302,14 @@ def test_frozen_columns_of_any_size_and_all_of_them(tmp_path):
         fits.append(NTF(2, frozen=[0, 1], max_iter=50, tol=1e-6).fit(size * X, H_init=H))
         assert all(np.array_equal(F, G) for F, G in zip(fits[-1].factors_[1:], H, strict=True))
         assert fits[-1].transform(size * X) == pytest.approx(factors[0], rel=1e-4, abs=1e-6)
+    for dtype, c, h in ((np.float32, 1e30, 1e-20), (np.float64, 1e300, 1e-10)):
+        H = [(h * factors[1]).astype(dtype), factors[2].astype(dtype)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are dead beside X
+            far = NTF(2, frozen=[0, 1], max_iter=5, tol=1e-6).fit((c * X).astype(dtype), H_init=H)
+        assert all(np.array_equal(F, G) for F, G in zip(far.factors_[1:], H, strict=True))
+    with pytest.raises(ValueError, match=r"H_init reaches .* too far above X"):
+        NTF(2, frozen=[0]).fit(X, H_init=[1e300 * factors[1], factors[2]])
     fits[1].save(tmp_path / "model.nmf")
     again = load(tmp_path / "model.nmf")
     assert np.array_equal(again.components_, fits[1].components_)

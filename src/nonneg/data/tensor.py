@@ -102,7 +102,7 @@ class Tensor:
 
     def _columns(self, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Distinct columns of the unfolding that store anything, and row and column of each stored cell."""
-        index = self._indices
+        index = self.indices
         column = np.zeros(len(index[0]), np.int64)
         for e in self.others(d):
             column = column * self.shape[e] + index[e]
@@ -110,7 +110,8 @@ class Tensor:
         return distinct, index[d], column
 
     @property
-    def _indices(self) -> list[np.ndarray]:
+    def indices(self) -> list[np.ndarray]:
+        """Of every stored cell of a sparse tensor, its place along each way."""
         X = self.source.X  # type: ignore[attr-defined]
         rows = np.repeat(np.arange(self.shape[0]), np.diff(X.indptr))
         return [rows, *np.unravel_index(X.indices, self.shape[1:])]

@@ -117,7 +117,8 @@ class TensorFactorization(IterativeFactorization):
 
     def _check_data(self, source: Source, whom: str) -> Summary:
         """Refuse NaN beside unstored zeros, which unfoldings do not hold: their columns are those that are stored."""
-        if source.nan_is_missing and source.is_sparse and source.weights is None and len(self.tensor_shape_) > 1:
+        stored_only = source.is_sparse and source.weights is None and len(self.tensor_shape_) > 1
+        if stored_only and source.nan_is_missing:
             if np.isnan(source.X.data).any():  # type: ignore[attr-defined]
                 raise ValueError(
                     f"{type(self).__name__}.{whom}: X is a sparse tensor with NaN, and with missing='ignore' every "

@@ -25,6 +25,7 @@ from .inputs import frozen_mask
 from .nway import TensorFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import loss_times, power_of, set_floor, times, weights_rescaled
+from .unobserved import UnobservedSlices
 
 __all__ = ["NTF"]
 
@@ -154,17 +155,21 @@ class NTF(TensorFactorization):
             cp = self._cp(source, summary, pool)
             cp.frozen = frozen
             names = [f"F{d}" for d in cp.tensor.modes]
+            lost = UnobservedSlices.of(cp.tensor)
+            lost.warn()
 
             def start(rng: np.random.Generator, first: bool) -> Arrays:
                 factors = [
                     rng.random((side, cp.k)).astype(source.float_dtype) if F is None else F
                     for side, F in zip(self.tensor_shape_, given[1:], strict=True)
                 ]
+                factors = [lost.cleared(d, F, frozen) for d, F in enumerate(factors, start=1)]
                 W = given[0]
                 if W is None:
                     W = self._rows(cp, factors, summary, START_TOLERANCE, START_SWEEPS)
                     W += W.dtype.type(BACKGROUND * np.average(W, weights=source.row_weights, axis=0).mean())
-                return Arrays(at_rest(dict(zip(names, cp.balanced([W, *factors]), strict=True))))
+                factors = [lost.cleared(0, W), *factors]
+                return Arrays(at_rest(dict(zip(names, cp.balanced(factors), strict=True))))
 
             def move(at: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float, float]:
                 factors, loss, residual = cp.move([at[name] for name in names])
@@ -181,7 +186,8 @@ class NTF(TensorFactorization):
             if not self.converged_:
                 self.kkt_residual_ = cp.residual(factors).relative
         self._weigh_losses(weight_power)
-        return self._accept(factors, source, summary, frozen, given[1:])
+        factors = [lost.filled(d, F) for d, F in enumerate(factors)]
+        return self._accept(factors, source, summary, frozen, self._factors_of(H_init))
 
     def _accept(
         self,
@@ -198,7 +204,8 @@ class NTF(TensorFactorization):
         power, cells = power_of(source), float(np.prod(self.tensor_shape_, dtype=np.float64))
         self._lengths = None
         if frozen.any():
-            self._held, given[0] = frozen, times(given[0], -power)
+            self._held = frozen
+            given = [np.asarray(G).astype(F.dtype) for F, G in zip(factors[1:], given, strict=True)]
             for F, G in zip(self.factors_[1:], given, strict=True):
                 F[:, frozen] = G[:, frozen]
             self._lengths = [np.where(frozen, _lengths(G), 1) for G in given]
@@ -232,8 +239,7 @@ class NTF(TensorFactorization):
             raise ValueError("W_init was given without H_init; give both, or H_init alone")
         if H_init is None:
             return [None] * (1 + len(sides))
-        if len(sides) == 1 and np.ndim(H_init) == 2:
-            H_init = [np.asarray(H_init).T]
+        H_init = self._factors_of(H_init)
         if len(H_init) != len(sides):
             raise ValueError(
                 f"H_init has {len(H_init)} factors, expected {len(sides)}, one for each way but the first"
@@ -245,12 +251,20 @@ class NTF(TensorFactorization):
         ]
         return [self._start_value("W_init", W_init, (source.shape[0], k), source), *factors]
 
+    def _factors_of(self, H_init: Any) -> Any:
+        """One array for each way but the first, as the user gave them."""
+        if len(self.tensor_shape_) == 1 and H_init is not None and np.ndim(H_init) == 2:
+            return [np.asarray(H_init).T]
+        return H_init
+
     def _codes(self, source: Source, summary: Summary) -> np.ndarray:
         """The rows that, with the other factors at norm 1, are nearest to X as the source hands it out."""
         dtype = np.dtype(source.float_dtype)
         with workers(len(source.bounds())) as pool:
-            factors = self._units(dtype)
-            return self._rows(self._cp(source, summary, pool), factors, summary, ROW_TOLERANCE[dtype])
+            factors, cp = self._units(dtype), self._cp(source, summary, pool)
+            codes = self._rows(cp, factors, summary, ROW_TOLERANCE[dtype])
+        nothing = UnobservedSlices.of(cp.tensor).ways[0][:, None]
+        return np.where(nothing, self._sizes(source) / cp.k, codes).astype(dtype)  # W = 1 / k there
 
     def _rows(
         self, cp: CP, factors: list[np.ndarray], summary: Summary, tol: float, sweeps: int = MAX_SWEEPS
@@ -267,11 +281,15 @@ class NTF(TensorFactorization):
 
     def _in_size(self, codes: np.ndarray, source: Source) -> np.ndarray:
         """Codes for components of norm 1 as codes for ``components_``."""
+        with np.errstate(over="ignore"):  # infinite where frozen components lie so far below X
+            return (codes / self._sizes(source)).astype(codes.dtype)
+
+    def _sizes(self, source: Source) -> Any:
+        """The norms of ``components_``, in the units of the source."""
         size = (
             self._size if self._lengths is None else np.where(self._held, self._outer_lengths(), self._size)
         )
-        size = np.ldexp(size, power_of(source))
-        return (codes / size).astype(codes.dtype)
+        return np.ldexp(size, power_of(source))
 
     def _prepared(self, source: Source, summary: Summary) -> Summary:
         summary = self._in_range(source, summary)

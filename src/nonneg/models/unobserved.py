@@ -1,8 +1,8 @@
-"""Rows and columns of X of which nothing was observed: the problem says nothing of them, so this module does.
+"""Rows and columns of X, and slices of a tensor, of which nothing was observed: the problem says nothing of them.
 
 W of such a row is 1 / n_components in every component: the cold start of `transform`, which nothing moves. H in such a
-column is the mean of the component's other entries, so that a prediction there is the mean of the row's others. Where
-there are penalties, these alone decide.
+column is the mean of the component's other entries, so that a prediction there is the mean of the row's others; so are
+factors of a tensor in such a slice. Where there are penalties, these alone decide.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data import Source
+from ..data.tensor import Tensor
 from ..exceptions import warn_user
 from ..solvers.problem import Problem
 
-__all__ = ["Unobserved", "filled"]
+__all__ = ["Unobserved", "UnobservedSlices", "filled"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,65 @@ class Unobserved:
             found.append(f"{_named(self.rows, 'row')}: W is {value} there")
         if found:
             warn_user(f"X has no observed cell in {'; and in '.join(found)}")
+
+
+@dataclass(frozen=True)
+class UnobservedSlices:
+    """For every way of a tensor, which of its slices (I_d,) have no observed cell."""
+
+    ways: list[np.ndarray]
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> UnobservedSlices:
+        """Samples of weight 0 observe nothing of the ways but the first."""
+        source, shape = tensor.source, tensor.shape
+        if not source.is_masked:
+            return cls([np.zeros(side, bool) for side in shape])
+        if source.is_sparse and len(shape) > 2:  # the columns may be too many for an array
+            return cls(_stored_nowhere(tensor))
+        found = Unobserved.of(source)
+        columns = found.columns.reshape(shape[1:])
+        axes = range(columns.ndim)
+        return cls([found.rows, *(columns.all(axis=tuple(e for e in axes if e != d)) for d in axes)])
+
+    def cleared(self, d: int, F: np.ndarray, held: np.ndarray | None = None) -> np.ndarray:
+        """Factor ``d`` with 0 in these slices, where nothing moves it; columns in ``held`` as they are."""
+        return self._with(d, F, np.zeros(F.shape[1]), held)
+
+    def filled(self, d: int, F: np.ndarray, held: np.ndarray | None = None) -> np.ndarray:
+        """Factor ``d`` with the mean of the column's other entries in these slices; ``held`` as in `cleared`."""
+        seen = ~self.ways[d]
+        return self._with(d, F, F[seen].mean(axis=0, dtype=np.float64), held)
+
+    def _with(self, d: int, F: np.ndarray, values: np.ndarray, held: np.ndarray | None) -> np.ndarray:
+        lost = self.ways[d]
+        if not lost.any() or lost.all():
+            return F
+        free = np.ones(F.shape[1], bool) if held is None else ~held
+        return np.where(lost[:, None] & free, values, F).astype(F.dtype)
+
+    def warn(self) -> None:
+        """One warning that says how many and which first, if there are any."""
+        found = [
+            f"{_named(lost, 'slice')} of axis {d}: factors_[{d}] holds the mean of the column's other entries there"
+            for d, lost in enumerate(self.ways)
+            if d and lost.any()
+        ]
+        if self.ways[0].any():
+            found.append(f"{_named(self.ways[0], 'row')}: W is 1 / n_components throughout there")
+        if found:
+            warn_user(f"X has no observed cell in {'; and in '.join(found)}")
+
+
+def _stored_nowhere(tensor: Tensor) -> list[np.ndarray]:
+    source, indices = tensor.source, tensor.indices
+    seen = (source.weights > 0) & ~np.isnan(source.X.data)  # type: ignore[attr-defined]
+    counted = seen if source.row_weights is None else seen & (source.row_weights > 0)[indices[0]]
+    ways = [(indices[0], seen), *((index, counted) for index in indices[1:])]
+    return [
+        np.bincount(index[kept], minlength=side) == 0
+        for (index, kept), side in zip(ways, tensor.shape, strict=True)
+    ]
 
 
 def _named(mask: np.ndarray, what: str) -> str:
