@@ -55,7 +55,8 @@ class OrthogonalNMF(IterativeFactorization):
         row i goes to the half-line with the largest (Σ_j w_ij x_ij h_j)² / Σ_j w_ij h_j².
     n_init : int, default=1
         Starts: the first with lines through the rows (columns) of the singular value decomposition that lie farthest
-        apart, the others with lines drawn at random. Where cells are missing these go through points of X itself.
+        apart, the others with lines drawn at random. Where cells are missing these go through points of X itself,
+        but for one start in k, on average, from a partition drawn at random.
     max_iter, tol, max_time, checkpoint, random_state, verbose
         As for `NMF`. The residual is that of the factors on their supports: which support is best is not a question
         of first order.
@@ -170,6 +171,10 @@ class OrthogonalNMF(IterativeFactorization):
                 if factor is not None:
                     return {"sums": _quotient(*summed(factor if on_rows else factor.T))}
                 if source.is_masked and not first:  # singular vectors know no weights
+                    if rng.integers(k) == 0:  # lines through points need not lead to the best; a partition may
+                        labels = rng.integers(k, size=len(points))
+                        ones = np.ones(len(points), source.float_dtype)
+                        return {"sums": _quotient(*summed(one_each(labels, ones, k)))}
                     nothing = np.zeros((source.shape[1 if on_rows else 0], k), source.float_dtype)
                     return {"sums": refilled(nothing, points * _seen(u, points), rng)}
                 U, sigma, V = randomized_svd(source, summary, k, rng)
