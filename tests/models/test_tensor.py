@@ -203,6 +203,22 @@ def test_slices_that_nobody_observed(way, kind, loss):
     assert np.abs((found - np.moveaxis(X, way, 0))[kept]).max() < 1e-2 * X.max()
 
 
+@pytest.mark.parametrize("way", [1, 2])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_slices_that_nobody_observed_in_tucker(way, kind):
+    X, seen = holed_tensor(way)
+    model = NonnegativeTucker((2, 2, 2), random_state=1, missing="ignore")
+    data = np.where(seen, X, np.nan)
+    if kind == "sparse":
+        data, model = sparse.COO.from_numpy(np.where(seen, X, 0)), model.set_params(missing="unstored")
+    with pytest.warns(UserWarning, match=f"slice 2 of axis {way}: .* in row 3: W is 1 / n_components"):
+        model.fit(data)
+    W = model.transform(2.0**80 * data)
+    assert np.array_equal(W[3], [0.5, 0.5])
+    found = np.moveaxis(model.inverse_transform(model.transform(data)), way, 0)
+    assert found[2] == pytest.approx(np.delete(found, 2, axis=0).mean(axis=0))
+
+
 def test_slices_that_nobody_observed_leave_frozen_columns_alone():
     X, seen = holed_tensor(1)
     H = [np.random.default_rng(3).random((side, 2)) for side in (6, 5)]

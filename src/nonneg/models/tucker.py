@@ -25,6 +25,7 @@ from .nway import TensorFactorization
 from .parameters import ITERATION_PARAMETERS
 from .tensor import BACKGROUND
 from .units import exponent_of, loss_times, power_of, times, weights_rescaled
+from .unobserved import UnobservedSlices
 
 __all__ = ["NonnegativeTucker"]
 
@@ -155,14 +156,17 @@ class NonnegativeTucker(TensorFactorization):
         names = [f"F{d}" for d in range(len(ranks))]
         with workers(len(source.bounds())) as pool:
             tucker = self._tucker(source, summary, pool)
+            lost = UnobservedSlices.of(tucker.tensor)
+            lost.warn()
 
             def start(rng: np.random.Generator, first: bool) -> Arrays:
                 sides = zip(self.tensor_shape_, ranks[1:], strict=True)
                 rest = [rng.random((side, rank)).astype(source.float_dtype) for side, rank in sides]
+                rest = [lost.cleared(d, F) for d, F in enumerate(rest, start=1)]
                 core = ((summary.mean or 1.0) * rng.random(ranks)).astype(source.float_dtype)
                 W = self._rows(tucker, core, rest, summary, START_TOLERANCE, START_SWEEPS)
                 W += W.dtype.type(BACKGROUND * np.average(W, weights=source.row_weights, axis=0).mean())
-                core, factors = tucker.balanced(core, [W, *rest])
+                core, factors = tucker.balanced(core, [lost.cleared(0, W), *rest])
                 return Arrays(at_rest({"core": core, **dict(zip(names, factors, strict=True))}))
 
             def move(at: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], float, float]:
@@ -181,6 +185,7 @@ class NonnegativeTucker(TensorFactorization):
             if not self.converged_:
                 self.kkt_residual_ = tucker.residual(core, factors).relative
         self._weigh_losses(weight_power)
+        factors = [lost.filled(d, F) for d, F in enumerate(factors)]
         return self._accept(core, factors, source, summary)
 
     def _accept(
@@ -219,7 +224,9 @@ class NonnegativeTucker(TensorFactorization):
 
     def _in_units(self, codes: np.ndarray, source: Source) -> np.ndarray:
         """`_codes` as codes for ``components_``."""
-        return times(codes, -exponent_of((self.core_.T / self._norms).T) - power_of(source))
+        W = times(codes, -exponent_of((self.core_.T / self._norms).T) - power_of(source))
+        nothing = UnobservedSlices.of(self._tensor(source)).ways[0]
+        return np.where(nothing[:, None], 1 / W.shape[1], W).astype(W.dtype)
 
     def _codes(self, source: Source, summary: Summary) -> np.ndarray:
         """The rows nearest to X as the source hands it out, for `_core_near_one`."""
