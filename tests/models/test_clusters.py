@@ -95,18 +95,18 @@ def weighted_line(X, M, rng):
     return best
 
 
+@pytest.mark.parametrize("seed", [3, 5, 16])
 @pytest.mark.parametrize("side", ["W", "H"])
-def test_no_partition_is_better_under_weights(side):
-    rng = np.random.default_rng(5)
+def test_no_partition_is_better_under_weights(side, seed):
+    rng = np.random.default_rng(seed)
     X, M = rng.random((7, 5)) + 0.1, rng.uniform(0.2, 2, (7, 5))
     M[rng.integers(0, 7, 4), rng.integers(0, 5, 4)] = 0
+    Y, N = (X, M) if side == "W" else (X.T, M.T)
     best = min(
-        sum(weighted_line(X[labels == c], M[labels == c], rng) for c in (0, 1) if c in labels)
-        for labels in (np.array([0, *rest]) for rest in itertools.product([0, 1], repeat=6))
+        sum(weighted_line(Y[labels == c], N[labels == c], rng) for c in (0, 1) if c in labels)
+        for labels in (np.array([0, *rest]) for rest in itertools.product([0, 1], repeat=len(Y) - 1))
     )
-    if side == "H":  # columns are clustered there
-        X, M = X.T, M.T
-    model = OrthogonalNMF(2, orthogonal=side, n_init=30, tol=1e-9, random_state=0).fit(X, weights=M)
+    model = OrthogonalNMF(2, orthogonal=side, n_init=60, tol=1e-9, random_state=0).fit(X, weights=M)
     assert 0.5 * model.reconstruction_err_**2 == pytest.approx(best, rel=1e-6)
     gap = M * (X - model.transform(X, weights=M) @ model.components_) ** 2
     assert 0.5 * gap.sum() == pytest.approx(best, rel=1e-6)
@@ -114,6 +114,16 @@ def test_no_partition_is_better_under_weights(side):
     W, H = model.transform(X, weights=M), model.components_
     product = W.T @ W if side == "W" else H @ H.T
     assert np.abs(product - np.eye(2)).max() < 1e-6
+
+
+def test_the_first_start_knows_weights():
+    """An outlier of next to no weight is as good as missing."""
+    X, _, _ = board(3, 3, 0.3, 2)
+    M = (np.random.default_rng(1).random(X.shape) < 0.9).astype(float)
+    X[0, 0], errors = 1e9, []
+    for M[0, 0] in (0, 1e-30):
+        errors.append(OrthogonalNMF(3, random_state=0).fit(X, weights=M).reconstruction_err_)
+    assert errors[1] == pytest.approx(errors[0], rel=1e-3)
 
 
 @pytest.mark.parametrize("make", ["nan", "weights", "unstored"])
