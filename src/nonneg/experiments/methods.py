@@ -87,7 +87,8 @@ def expected_settings(run: Run) -> dict[str, Any]:
         return {}
     if run.method == "ddnmf":
         return _profile(run) | _noise_of(run) | _own(run) | {"max_epochs": run.epochs}
-    return training_of(run) | {"max_epochs": run.epochs}
+    own = dict(ENTRIES[run.method].options) if run.method in ENTRIES else {}
+    return training_of(run) | own | {"max_epochs": run.epochs}
 
 
 def _own(run: Run) -> dict[str, Any]:
@@ -206,7 +207,7 @@ def _outside(
 
 
 def _measures(run: Run, seconds: float, found: dict[str, float]) -> dict[str, Any]:
-    # seconds are of the training alone
+    # seconds are those of `fit`
     spent = {"seconds": seconds} | ({} if run.epochs is None else {"seconds_per_epoch": seconds / run.epochs})
     values = {name: float(f"{value:.6g}") for name, value in (found | spent).items()}
     return {"measures": [{"method": run.method, "epoch": run.epochs} | values]}
@@ -245,10 +246,12 @@ def _deep(
     constant = training_of(run)["schedule"] == "constant"
     stages = sorted({epoch for epoch in epochs if constant and epoch < last} | {last})
     model: Any = None
+    seconds = trained = 0.0
     for stage in stages:
         if stage in done and stage != last:
             continue
         model = _estimator(run, stage, work / "checkpoint", tick)
+        started = time.perf_counter()
         try:
             model.fit(train)
         except (
@@ -257,6 +260,10 @@ def _deep(
             if stage == last:
                 raise
             continue
+        # the last stage's start and last pass count once, and the epochs of all stages, whoever trained them
+        seconds = trained + time.perf_counter() - started
+        trained = float(model.history_["seconds"][-1])
+        seconds = max(seconds, trained)
         _report_codes(run, model, stage, train, test, probe, supervisor_rows, stage == last, report)
     np.save(_made(work) / "parts.npy", model.parts().astype(np.float32))
     model.checkpoint, model.verbose = None, 0  # of this study, not of the model
@@ -264,7 +271,7 @@ def _deep(
     history = {name: [float(f"{value:.6g}") for value in values] for name, values in model.history_.items()}
     settings = {name: value for name, value in model.profile_.items() if name != "hidden"}
     result = {"history": history, "settings": settings | {"dead_units": int(model.n_dead_units_)}}
-    return result | ({} if run.noise else _measures(run, history["seconds"][-1], of_model(model, test)))
+    return result | ({} if run.noise else _measures(run, seconds, of_model(model, test)))
 
 
 def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:

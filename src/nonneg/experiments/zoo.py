@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -51,16 +51,21 @@ class Entry:
         model of ClustPy, which the user may have installed.
     memberships : bool
         Whether codes are non-negative, so that a unit may be read as a cluster.
+    options : mapping
+        Parameters that make it comparable: all models are trained on all images.
     """
 
     label: str
     model: str
     kind: Literal["network", "stack", "outside"] = "network"
     memberships: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 ENTRIES: dict[str, Entry] = {
-    "nn-autoencoder": Entry("non-negative autoencoder", "NonnegativeAutoencoder"),
+    "nn-autoencoder": Entry(
+        "non-negative autoencoder", "NonnegativeAutoencoder", options={"calibration": 0.0}
+    ),
     "vnmf": Entry("variational NMF", "VariationalNMF", memberships=False),  # codes of any sign
     "dpnmf": Entry("deep probabilistic NMF", "DeepProbabilisticNMF"),
     "deep-semi-nmf": Entry("deep semi-NMF", "DeepSemiNMF", "stack"),
@@ -99,7 +104,7 @@ def estimator_of(method: str, common: Mapping[str, Any], n_components: int) -> A
     model = getattr(nonneg, entry.model)
     defaults = model().get_params()
     values = {name: value for name, value in common.items() if name in defaults}
-    return model(n_components, **values)
+    return model(n_components, **values | dict(entry.options))
 
 
 def stack_layers(hidden: Sequence[int], n_features: int, n_components: int) -> tuple[int, ...]:
