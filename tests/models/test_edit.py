@@ -49,6 +49,9 @@ def test_no_change_is_the_reconstruction(planted):
         ({-1: 1.0}, ValueError, "no component -1"),
         ({"a": 1.0}, TypeError, "'a' is no component"),
         ({0: np.nan}, ValueError, "must be finite"),
+        ({0: -1.0}, ValueError, r"changes\[0\]=-1.0 must not be negative, as amounts of NMF are not"),
+        ({0: -np.ones(33)}, ValueError, "must not be negative"),
+        ({0: 1e308}, ValueError, "the result leaves the range of float64; take smaller"),
         ({0: "x"}, TypeError, "must be a number"),
         ({0: np.ones(2)}, ValueError, r"expected a factor or 33 amounts, one a row, got shape \(2,\)"),
     ],
@@ -74,6 +77,39 @@ def test_every_model_that_reconstructs_can_be_edited(name):
     summary = model.parts_summary()
     assert len(summary["hoyer_sparsity"]) == len(model.parts())
     assert (model.components_ < 0).mean() == summary["negative_share"]
+
+
+def test_float32_is_left_by_smaller_factors(planted):
+    X = planted[0].astype(np.float32)
+    model = NMF(3, random_state=0, tol=1e-3).fit(X)
+    assert np.isfinite(model.edit(X, {0: 1e30})).all()
+    for change in (1e300, np.full(33, 1e300), 3e38):
+        with pytest.raises(ValueError, match="the result leaves the range of float32"):
+            model.edit(X, {0: change})
+
+
+def test_codes_of_any_sign_take_changes_of_any_sign(planted):
+    autoencoder = pytest.importorskip("nonneg.deep").Autoencoder
+    X, how = planted[0], {"hidden": (8,), "max_epochs": 2, "random_state": 0}
+    model = autoencoder(2, **how).fit(X)
+    W = model.transform(X)
+    W[:, 0] *= -1
+    np.testing.assert_array_equal(model.edit(X, {0: -1.0}), model.inverse_transform(W))
+    with pytest.raises(TypeError, match="codes of any sign"):
+        model.memberships(X)
+    model = autoencoder(2, activation="relu", **how).fit(X)
+    assert model.memberships(X).min() >= 0
+    with pytest.raises(ValueError, match="must not be negative"):
+        model.edit(X, {0: -1.0})
+
+
+@pytest.mark.parametrize("power", [-1000, -700, 0, 700, 1010])
+def test_parts_are_judged_alike_in_all_units(planted, power):
+    X = planted[0]
+    wanted = NMF(3, random_state=0).fit(X).parts_summary()
+    found = NMF(3, random_state=0).fit(X * 2.0**power).parts_summary()
+    assert found["dead"] == wanted["dead"] == [] and found["duplicates"] == wanted["duplicates"]
+    np.testing.assert_allclose(found["hoyer_sparsity"], wanted["hoyer_sparsity"], rtol=1e-6)
 
 
 def test_dead_and_duplicate_parts_are_found():

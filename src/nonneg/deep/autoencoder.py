@@ -98,6 +98,10 @@ class Autoencoder(DeepFactorization):
     network_: Supervisor
     _objective = "symmetric"
 
+    @property
+    def _any_sign_codes(self) -> bool:  # type: ignore[override]
+        return self.n_components is not None and self.activation == "linear"
+
     def __init__(
         self,
         n_components: int | None = 10,

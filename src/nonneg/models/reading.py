@@ -13,8 +13,9 @@ from ..metrics import hoyer_sparsity
 from .cells import checked_names
 from .certificate import duplicate_components
 from .inputs import check_count, shares
+from .units import exponent_of, times
 
-__all__ = ["ReadingMixin"]
+__all__ = ["ReadingMixin", "summary_of_parts"]
 
 DEAD_PART = 1e-3  # of the largest part's norm
 
@@ -29,6 +30,8 @@ def _component(value: Any, k: int) -> int:
 
 class ReadingMixin:
     """What users read and change of a `Factorization`, from its codes and its ``parts()``."""
+
+    _any_sign_codes = False  # whether codes may be negative, and so are no amounts
 
     def memberships(self, X: Any, *, weights: Any = None) -> np.ndarray:
         """Share of each component in each row: W_ik ‖H_k‖₁, rows normalised to 1 (1/k for a zero row).
@@ -45,15 +48,19 @@ class ReadingMixin:
         Returns
         -------
         ndarray of shape (n_samples, n_components)
+
+        Raises
+        ------
+        TypeError
+            For models whose codes may be negative, `Autoencoder` and `VariationalNMF`.
         """
         check_is_fitted(self)
         model: Any = self
+        if self._any_sign_codes:
+            raise TypeError(f"{type(self).__name__} has codes of any sign, which are no shares of anything")
         source = model._source(X, weights=weights, whom="memberships")
         model._check_data(source, "memberships")
-        W = model._transform_source(source)
-        if W.min(initial=0) < 0:
-            raise TypeError(f"{type(self).__name__} has codes of any sign, which are no shares of anything")
-        return shares(W, self._extents())
+        return shares(model._transform_source(source), self._extents())
 
     def top_features(self, n: int = 10, *, names: Any = None) -> list[list[tuple[Any, float]]]:
         """Return, for every component, its ``n`` largest features as (name, weight), the largest first.
@@ -93,7 +100,8 @@ class ReadingMixin:
             As for `transform`.
         changes : mapping of int to float or array-like of shape (n_samples,)
             From a component to a factor (0 removes it, 2 doubles it), or to the amounts it shall have: those of other
-            rows, say, ``{3: model.transform(Y)[:, 3]}``.
+            rows, say, ``{3: model.transform(Y)[:, 3]}``. At least 0, but for `Autoencoder` and `VariationalNMF`,
+            whose codes have any sign.
 
         Returns
         -------
@@ -102,7 +110,8 @@ class ReadingMixin:
         Raises
         ------
         TypeError, ValueError
-            For a component that does not exist, and for amounts that are not finite or not one a row.
+            For a component that does not exist, for amounts that are negative, not finite or not one a row, and where
+            the result would be too large for its floats.
 
         Examples
         --------
@@ -132,12 +141,24 @@ class ReadingMixin:
                 )
             if not np.isfinite(amounts).all():
                 raise ValueError(f"changes[{k}]={change!r} must be finite")
+            if not self._any_sign_codes and amounts.min(initial=0) < 0:
+                raise ValueError(
+                    f"changes[{k}]={change!r} must not be negative, as amounts of {type(self).__name__} are not; 0 "
+                    "removes a part"
+                )
             if (
                 W.dtype.kind != "f" and amounts.dtype.kind == "f"
             ):  # integer models keep integers where they can
                 W = W.astype(np.float64)
-            W[:, k] = amounts if amounts.ndim else W[:, k] * amounts
-        return model.inverse_transform(W)
+            with np.errstate(over="ignore"):
+                W[:, k] = amounts if amounts.ndim else W[:, k] * amounts
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = model.inverse_transform(W)
+        if not np.isfinite(found).all():
+            raise ValueError(
+                f"changes={changes!r}: the result leaves the range of {found.dtype}; take smaller factors or amounts"
+            )
+        return found
 
     def parts_summary(self) -> dict[str, Any]:
         """Say how far the parts are parts: sparse, alive, different from each other, not negative.
@@ -146,21 +167,18 @@ class ReadingMixin:
         -------
         dict
             ``hoyer_sparsity`` (n_components,): of each of ``parts()``, 0 (all features alike) to 1 (one feature), NaN
-            for a part of zeros; ``dead``: components whose part has a norm below 1e-3 of the largest; ``duplicates``:
-            pairs of living components whose parts have a cosine above 1 − 1e-4; ``negative_share``: share of the
-            entries of ``components_`` (for deep models W of their last factorization) below zero.
+            for a part of zeros; ``dead``: components whose part has a norm of at most 1e-3 of the largest (of deep
+            models: whose effect on the training data has); ``duplicates``: pairs of living components whose parts have
+            a cosine above 1 − 1e-4; ``negative_share``: share of the entries of ``components_`` (for deep models W of
+            their last factorization) below zero.
         """
         check_is_fitted(self)
-        parts = self.parts().astype(np.float64)  # type: ignore[attr-defined]
-        norms = np.linalg.norm(parts, axis=1)
-        dead = [int(k) for k in np.flatnonzero(norms <= DEAD_PART * norms.max(initial=0.0))]
-        components = np.asarray(self.components_)  # type: ignore[attr-defined]
-        return {
-            "hoyer_sparsity": hoyer_sparsity(parts, axis=1),
-            "dead": dead,
-            "duplicates": [pair for pair in duplicate_components(parts) if not set(pair) & set(dead)],
-            "negative_share": float((components < 0).mean()),
-        }
+        model: Any = self
+        return summary_of_parts(model.parts(), model._effects(), model.components_)
+
+    def _effects(self) -> np.ndarray:
+        """(n_components, any): a component is dead if its row is nothing beside the others."""
+        return self.parts()  # type: ignore[attr-defined]
 
     def _extents(self) -> np.ndarray:
         """(n_components, any): a component's share is W_k times the sum of its absolute values here."""
@@ -169,3 +187,21 @@ class ReadingMixin:
     def _part_names(self) -> Any:
         """Names of the columns of ``parts()``, None where there are none."""
         return getattr(self, "feature_names_in_", None)
+
+
+def summary_of_parts(parts: np.ndarray, effects: np.ndarray, components: Any) -> dict[str, Any]:
+    """Return what `ReadingMixin.parts_summary` says, of parts whose rows of ``effects`` tell whether they live."""
+    parts = _near_one(parts)
+    norms = np.linalg.norm(_near_one(effects), axis=1)
+    dead = [int(k) for k in np.flatnonzero(norms <= DEAD_PART * norms.max(initial=0.0))]
+    return {
+        "hoyer_sparsity": hoyer_sparsity(parts, axis=1),
+        "dead": dead,
+        "duplicates": [pair for pair in duplicate_components(parts) if not set(pair) & set(dead)],
+        "negative_share": float((np.asarray(components) < 0).mean()),
+    }
+
+
+def _near_one(parts: np.ndarray) -> np.ndarray:
+    """In units in which squares neither overflow nor vanish."""
+    return times(parts, -exponent_of(np.abs(parts)), np.float64)
