@@ -180,6 +180,25 @@ def test_a_graph_over_named_rows_is_matched_by_name():
         DANMF(3, graph=nx.relabel_nodes(graph, {"row 0": "other"}), random_state=0).fit(frame)
 
 
+@pytest.mark.parametrize("data", [lambda X: X, pd.DataFrame, sp.csr_array])
+def test_nodes_that_are_numbers_of_rows_are_taken_by_number(data):
+    """Whatever the order in which they came into the graph, where rows of X are only numbered."""
+    X = data(planted(12))
+    shuffled = np.random.default_rng(0).permutation(12)
+    graph = nx.Graph()
+    graph.add_nodes_from(shuffled.tolist())
+    graph.add_edges_from((i, i + 1) for i in range(11))
+    expected = DANMF(3, graph=chain(12), random_state=0).fit(X).embedding_
+    table = pd.DataFrame(chain(12)).iloc[shuffled, shuffled]
+    for given in (graph, table):
+        np.testing.assert_array_equal(DANMF(3, graph=given, random_state=0).fit(X).embedding_, expected)
+    named = nx.relabel_nodes(graph, {i: f"row {i}" for i in range(12)})
+    with pytest.raises(ValueError, match="the rows of X have none to match"):
+        DANMF(3, graph=named, random_state=0).fit(X)
+    table = pd.DataFrame(chain(12), index=list("abcdefghijkl"), columns=list("abcdefghijkl"))
+    np.testing.assert_array_equal(DANMF(3, graph=table, random_state=0).fit(X).embedding_, expected)
+
+
 def test_neighbours_become_alike():
     X = np.random.default_rng(0).random((30, 12))
 

@@ -125,14 +125,25 @@ def aligned(graph: Any, names: list[Any] | None) -> Any:
     graph : ndarray, sparse matrix, square DataFrame or networkx graph
         Over the rows of X.
     names : list or None
-        Of the rows of X; without them, or without names of nodes, position decides.
+        Of the rows of X. Without them nodes that are the integers 0, 1, …, n − 1, in any order, are numbers of rows;
+        a matrix, and a DataFrame with other names, is taken by position.
 
     Raises
     ------
     ValueError
-        For a node that X has not, a row that the graph has not, and names that are not unique.
+        For a node that X has not, a row that the graph has not, names that are not unique, and for a networkx graph
+        whose nodes have names where the rows of X have none: its order is the one in which nodes were added.
     """
     own = names_of_nodes(graph, square=True)
+    if own is not None and names is None:
+        if set(own) == set(range(len(own))):
+            names = list(range(len(own)))
+        elif is_graph(graph):
+            raise ValueError(
+                f"graph has nodes with names ({_some(own)}), and the rows of X have none to match; pass X as a "
+                "DataFrame whose index holds them, or networkx.to_scipy_sparse_array(graph, nodelist=[…]) in the "
+                "order of the rows"
+            )
     if is_graph(graph):
         from ..penalties.graph import adjacency
 
