@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import nnls
+from sklearn.datasets import load_digits
 
 from nonneg import DeepSemiNMF, SemiNMF
 from nonneg.metrics import clustering_accuracy
@@ -35,6 +36,30 @@ def test_never_better_than_its_narrowest_layer_allows(k, layers, narrowest):
     assert model.svd_error_ == pytest.approx(bound, rel=1e-9)
     assert bound * (1 - 1e-12) <= error(model, X) < svd_error(X, narrowest - 1)
     assert np.linalg.matrix_rank(model.components_, tol=1e-8) == narrowest
+
+
+def test_float32_comes_as_near_to_its_bound_as_float64():
+    X = load_digits().data[:600]  # 0 to 16, of which little is left
+    bound = svd_error(X, 10)
+    for data in (X.astype(np.uint8), X.astype(np.float32), X):
+        model = DeepSemiNMF(10, layers=(40,), random_state=0).fit(data)
+        found = error(model, X)
+        assert bound * (1 - 1e-9) <= found < bound * (1 + 3e-5)
+        assert model.reconstruction_err_ == pytest.approx(found, rel=1e-6)
+        assert model.svd_error_ == pytest.approx(bound, rel=1e-6)
+    low = mixed(200, 4) @ mixed(4, 30)
+    model = DeepSemiNMF(5, layers=(12,), random_state=0).fit(low.astype(np.float32))
+    assert error(model, low) < 1e-5 * np.linalg.norm(low) and model.svd_error_ < 1e-5 * np.linalg.norm(low)
+
+
+def test_little_beside_the_parts_is_measured_in_float32():
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.random((60, 3)) @ rng.random((3, 10)) + 1e-4 * rng.standard_normal((60, 10))
+        model = DeepSemiNMF(3, layers=(6,), random_state=0).fit(X.astype(np.float32))
+        assert model.svd_error_ == pytest.approx(svd_error(X, 3), rel=1e-3)
+        assert model.svd_error_ <= model.reconstruction_err_
+        assert model.reconstruction_err_ == pytest.approx(error(model, X), rel=0.1)  # W of transform is exact
 
 
 def test_the_loss_falls_at_every_stage():

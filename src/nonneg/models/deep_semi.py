@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 
 from ..data import Source, Summary
+from ..data.products import half_squares
 from ..data.threads import workers
 from ..init.nndsvd import EXACT, randomized_svd
 from ..solvers.iterate import Arrays, descend
 from ..solvers.lines import one_each, spectral_lines
-from ..solvers.momentum import accelerated, at_rest
+from ..solvers.momentum import at_rest, checked
 from ..solvers.semi import ByGram
 from ..solvers.semi_stack import SemiStack
 from ..solvers.solution import Outcome
 from ..solvers.stack import balanced, layers_of
+from ..solvers.step import Record
 from .callbacks import with_callbacks
 from .codes import nonnegative_codes
 from .stacked import STACK_PARAMETERS, StackedFactorization, stack_attributes
@@ -157,6 +159,10 @@ class DeepSemiNMF(StackedFactorization):
         del self._size
         return self._last_codes(source)
 
+    def _step(self, state: Arrays, stack: Any, depth: int) -> Record:
+        pushed, tol = stack.pushed(depth), float(self.tol)
+        return checked(state, stack, stack.move, pushed, lambda at: (at["W"], *layers_of(at)), tol)
+
     def _fitted(self, arrays: Arrays, source: Source) -> dict[str, Any]:
         return stack_attributes(balanced(layers_of(arrays), self._size, last=True), -power_of(source))
 
@@ -164,7 +170,7 @@ class DeepSemiNMF(StackedFactorization):
         self, data: Source, width: int, left: float | None, rng: np.random.Generator, first: bool
     ) -> Outcome:
         """Semi-NMF of one layer, from clusters of rows."""
-        summary = data.summary()
+        summary, tol = data.summary(), float(self.tol)
         with workers(len(data.bounds())) as pool:
             semi = ByGram(data, summary, np.zeros(width, bool), pool)
 
@@ -177,9 +183,9 @@ class DeepSemiNMF(StackedFactorization):
 
             outcome = descend(
                 start,
-                lambda state: accelerated(state, semi.move, ("W",)),
+                lambda state: checked(state, semi, semi.move, ("W",), lambda at: (at["W"], at["H"]), tol),
                 max_iter=int(self.pretrain_iter),
-                tol=float(self.tol),
+                tol=tol,
                 dtype=data.float_dtype,
                 max_time=left,
             )
@@ -206,6 +212,10 @@ def _clustered(
 
 
 def _svd_error(source: Source, summary: Summary, rank: int) -> float:
-    """‖X − X_r‖ of a randomized SVD, with the row weights."""
-    sigma = randomized_svd(source, summary, rank, np.random.default_rng(0), spare=EXACT)[1].astype(np.float64)
-    return float(np.sqrt(max(summary.squares - float(sigma @ sigma), 0.0)))
+    """‖X − (X V) Vᵀ‖ of a randomized SVD, with the row weights; ‖X‖² − Σ σ² would cancel where little is left."""
+    V = np.linalg.qr(randomized_svd(source, summary, rank, np.random.default_rng(0), spare=EXACT)[2])[0]
+
+    def nearest(rows: slice) -> np.ndarray:
+        return source.block(rows.start, rows.stop).dense().X.astype(np.float64) @ V @ V.T
+
+    return float(np.sqrt(2 * half_squares(source, nearest)))

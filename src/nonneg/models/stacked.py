@@ -16,6 +16,7 @@ from ..files import fingerprint
 from ..solvers.iterate import Arrays
 from ..solvers.momentum import accelerated, at_rest
 from ..solvers.stack import pretrained, product
+from ..solvers.step import Record
 from .inputs import arrays_of, check_count
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
@@ -116,13 +117,16 @@ class StackedFactorization(IterativeFactorization):
         best = self._search(
             source,
             start,
-            lambda state: accelerated(state, stack.move, stack.pushed(depth)),
+            lambda state: self._step(state, stack, depth),
             fitted=lambda arrays: self._fitted(arrays, source),
             data=data,
         )
         self.pretraining_losses_ = [best.arrays[f"losses{level}"] for level in range(1, depth + 1)]
         self.pretraining_err_ = loss_times(np.sqrt(2 * best.arrays["before"][0]), -power)
         self.__dict__.update(self._fitted(Arrays(best.arrays), source))
+
+    def _step(self, state: Arrays, stack: Any, depth: int) -> Record:
+        return accelerated(state, stack.move, stack.pushed(depth))
 
     @abstractmethod
     def _fitted(self, arrays: Arrays, source: Source) -> dict[str, Any]:

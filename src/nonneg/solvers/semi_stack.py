@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .kkt import balance, column_squares, residual_of
+from .kkt import Residual
 from .quadratic import Sweep
 from .semi import SWEEPS, ByGram
 from .stack import Factors, above, layers_of, named, product
@@ -29,26 +29,32 @@ class SemiStack(ByGram):
 
     def loss(self, factors: Factors) -> float:
         """½ Σ s_i ‖x_i − w_i M‖² of a start."""
-        return self._loss(factors["W"], product(layers_of(factors)), factors["P"])
-
-    def _loss(self, W: np.ndarray, M: np.ndarray, P: np.ndarray) -> float:
-        SW = self._weighted(W)
-        cross = np.einsum("ij,ij->", P, SW, dtype=np.float64)
-        square = np.einsum("ij,ij->", SW.T @ W, M @ M.T, dtype=np.float64)
-        return max(0.5 * float(self.summary.squares - 2 * cross + square), 0.0)
+        W, layers = factors["W"], layers_of(factors)
+        loss = self._loss(W, product(layers), factors["P"])
+        return self.exact_loss(W, *layers) if self.cancels(loss, np.inf) else loss
 
     def move(self, factors: Factors) -> tuple[Factors, float, float]:
         """Sweeps over W, then the best layers in turn; with the loss and the KKT residual there."""
-        layers, P, s = layers_of(factors), factors["P"], self.source.row_weights
+        layers, P = layers_of(factors), factors["P"]
         W, M = factors["W"].copy(), product(layers)
         Sweep(SWEEPS).rows(W, M @ M.T, P, 0.0, np.inf)
         SW = self._weighted(W)
         layers, left = fitted_layers(layers, SW.T @ W, self.products.left(SW).T)
         M = product(layers)
         P = self.products.right(M.T)
-        d = balance(column_squares(W, s), M, self.unit)
-        residual = residual_of(W, P, W @ (M @ M.T), d, self.unit**-2, row_weights=s)
-        return {"W": W, "P": P, **named(layers)}, self._loss(W, M, P), max(residual.relative, left)
+        kkt = max(self._residual(W, M, P).relative, left)
+        return {"W": W, "P": P, **named(layers)}, self._loss(W, M, P), kkt
+
+    def exact_loss(self, W: np.ndarray, *layers: np.ndarray) -> float:  # type: ignore[override]
+        """The loss from the residual itself."""
+        return super().exact_loss(W, product(layers))
+
+    def residual(self, W: np.ndarray, *layers: np.ndarray) -> Residual:  # type: ignore[override]
+        """The KKT residual of these factors, over 1."""
+        SW, of_rows = self._weighted(W), super().residual(W, product(layers))
+        C, T = (SW.T @ W).astype(np.float64), self.products.left(SW).T.astype(np.float64)
+        of_layers = _residual([Z.astype(np.float64) for Z in layers], C, T)
+        return Residual(max(of_rows.relative, of_layers), 1.0)
 
 
 def fitted_layers(layers: list[np.ndarray], C: np.ndarray, T: np.ndarray) -> tuple[list[np.ndarray], float]:
