@@ -15,7 +15,7 @@ import nonneg
 from nonneg import NMF
 from nonneg.data import as_source
 from nonneg.deep import Batches, DeepProbabilisticNMF
-from nonneg.deep.count_network import CountNetwork
+from nonneg.deep.count_network import CountNetwork, best_shares
 
 SMALL = {"hidden": (16,), "pretrain_epochs": 2, "max_epochs": 5, "batch_size": 32, "device": "cpu"}
 
@@ -106,20 +106,38 @@ def test_network_and_factors_move_in_turn(documents, monkeypatch):
             assert not torch.equal(calls[epoch - 1][1][weights], before[weights])
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_factor_steps_lower_the_posterior_loss(documents, weighted):
-    network, batches = network_and_batches(documents, precision="float64")
-    if weighted:
-        weight = np.random.default_rng(0).random(len(documents))
-        source = as_source(documents.astype(float), sample_weight=weight)
-        batches = Batches(source, 32, seed=0, scale=batches.scale, dtype=torch.float64)
-    batches.dtype = torch.float64
+UNEVEN = np.where(np.arange(30) % 2, 1.0, 0.02) * np.ones((90, 1))
+
+
+@pytest.mark.parametrize("weights", [{}, {"sample_weight": np.linspace(0, 1, 90)}, {"weights": UNEVEN}])
+@pytest.mark.parametrize("prior_H", [0.0, 20.0])
+def test_factor_steps_lower_the_posterior_loss(documents, weights, prior_H):
+    X = documents.astype(float)
+    network, batches = network_and_batches(X, precision="float64", prior_H=prior_H)
+    batches = Batches(as_source(X, **weights), 32, seed=0, scale=batches.scale, dtype=torch.float64)
+    network.losses = network.losses.double()
     losses = []
     for _ in range(30):
         network.after_epoch(2, batches)
+        losses.append(float(network.losses.sum()))  # between the step of W and that of H
+        with torch.no_grad():
+            network._pass(batches, network.theta, steps=0)
         losses.append(float(network.losses.sum()))
-    assert (np.diff(losses) <= 1e-12 * losses[0]).all()
+    assert (np.diff(losses) <= 1e-13 * losses[0]).all()
     assert losses[-1] < losses[0]
+
+
+def test_shares_of_a_part_are_the_best_of_those_that_sum_to_one():
+    rng = np.random.default_rng(0)
+    up, down = rng.random((6, 9)) * (rng.random((6, 9)) < 0.7), 10.0 ** rng.uniform(-3, 3, (6, 9))
+    up[0, 1:] = up[1] = 0
+    h = best_shares(*map(torch.from_numpy, (up, down))).numpy()
+    np.testing.assert_allclose(h.sum(axis=1), [1, 0, 1, 1, 1, 1], rtol=1e-14)
+    assert h.min() == 0 and h[0, 0] == pytest.approx(float(up[0, 0] > 0))
+    for found, a, b in zip(h[2:], up[2:], down[2:], strict=True):
+        used = a > 0
+        level = a[used] / found[used] - b[used]  # one multiplier for all: stationary, and the loss is convex
+        np.testing.assert_allclose(level, level[0], rtol=1e-9, atol=1e-9)
 
 
 def test_pretraining_lowers_the_autoencoders_error_and_codes_come_to_match_amounts(documents):
@@ -249,7 +267,7 @@ def test_missing_cells_are_predicted():
 def test_parts_are_the_components(documents):
     model = small().fit(documents)
     np.testing.assert_array_equal(model.parts(), model.components_)
-    assert (model.components_ > 0)[:, documents.any(axis=0)].all() and model.n_dead_units_ == 0
+    assert (model.components_ > 0)[:, documents.any(axis=0)].all()
     assert model.parts_summary()["negative_share"] == 0
     np.testing.assert_allclose(
         model.inverse_transform(model.transform(documents)),
@@ -257,6 +275,13 @@ def test_parts_are_the_components(documents):
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+def test_a_part_that_no_row_has_is_dead(documents):
+    model = small().fit(documents)
+    assert model.n_dead_units_ == 0 and model.parts_summary()["dead"] == []
+    model.code_mean_[1] = model.code_scale_[1] = 1e-6  # its part sums to as much as the others
+    assert model.parts_summary()["dead"] == [1]
 
 
 def test_files_pickles_and_seeds(documents, tmp_path):

@@ -22,6 +22,7 @@ __all__ = ["CountNetwork", "Priors", "Rows"]
 
 PASS_STEPS = 5  # of every row of W in an epoch: they go on where the epoch before left off
 ROW_STEPS = 100  # of new rows, from their codes on
+NEWTON = 12  # steps for the sums of H's rows: rounding is reached after five
 EXTREMES = 1e-6, 1e6  # mean rows: a prior beyond is nothing, or everything
 
 
@@ -175,8 +176,8 @@ class CountNetwork(nn.Module):
         """W of every row and then H, for the codes as they are now."""
         if self.theta is not None and epoch >= self.priors.pretrain_epochs:
             above, below = self._pass(batches, self.theta, PASS_STEPS)
-            H = (self.H * above + self.strengths[1] * self.profile) / _above_zero(below + self.strengths[1])
-            self.H.copy_(H / _above_zero(H.sum(dim=1, keepdim=True)))
+            b = self.strengths[1]
+            self.H.copy_(best_shares(self.H * above + b * self.profile, below + b))
 
     def _pass(self, batches: Batches, thetas: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """Move the rows of θ in place, keep the loss, and return the sums that H follows from."""
@@ -204,6 +205,30 @@ def in_order(batches: Batches) -> Iterator[Batch]:
     """Yield all samples once, in the order of their numbers."""
     for start in range(0, batches.n, batches.batch_size):
         yield batches.take(np.arange(start, min(start + batches.batch_size, batches.n)))
+
+
+def best_shares(up: Tensor, down: Tensor) -> Tensor:
+    """Rows h ≥ 0 with Σ_j h_j = 1 and the least Σ_j (down_j h_j − up_j log h_j); zeros where ``up`` is.
+
+    h_j = up_j / (down_j + λ). 1 / Σ_j h_j grows with λ and is concave, so that Newton's steps for its being 1 rise to λ
+    from any below, as max (up_j − down_j) is; where ``down`` is constant the first arrives.
+
+    Parameters
+    ----------
+    up, down : tensor (k, m)
+        Both ≥ 0.
+    """
+    A, B = up.double(), down.double()
+    used = A > 0
+    level = torch.where(used, A - B, -torch.inf).amax(dim=1, keepdim=True)
+    level = torch.where(used.any(dim=1, keepdim=True), level, 1.0)
+    for _ in range(NEWTON):
+        h = torch.where(used, A / torch.where(used, B + level, 1.0), 0.0)
+        total = _above_zero(h.sum(dim=1, keepdim=True))
+        slope = torch.where(used, h / torch.where(used, B + level, 1.0), 0.0).sum(dim=1, keepdim=True)
+        level = level + total * (total - 1.0) / _above_zero(slope)
+    h = torch.where(used, A / torch.where(used, B + level, 1.0), 0.0)
+    return (h / _above_zero(h.sum(dim=1, keepdim=True))).to(up.dtype)
 
 
 def divergence(p: Tensor, y: Tensor, log_y: Tensor | None = None, cells: Tensor | None = None) -> Tensor:

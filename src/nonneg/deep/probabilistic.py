@@ -68,7 +68,8 @@ class DeepProbabilisticNMF(DeepFactorization):
     noise_redraw : bool, default=True
         Draw the noise anew in each epoch, or once.
     pretrain_epochs : int, optional
-        Epochs of the autoencoder alone; fewer than ``max_epochs``. None: a fifth of them.
+        Epochs of the autoencoder alone; fewer than ``max_epochs``. None: a fifth of them; to train on
+        from a ``checkpoint`` with more epochs later, give a number.
     max_epochs : int, default=100
         All epochs.
     batch_size, learning_rate, schedule, optimizer, precision
@@ -237,6 +238,11 @@ class DeepProbabilisticNMF(DeepFactorization):
         """Return H, (n_components, n_features_in_)."""
         return Factorization.parts(self)
 
+    def _effects(self) -> np.ndarray:
+        """The parts times what the training rows have of them: all parts have the same sum, also one in no row."""
+        amounts = np.hypot(self.code_mean_, self.code_scale_).astype(np.float64)
+        return amounts[:, None] * self.components_
+
     # -- loss -------------------------------------------------------------------------------------------------
 
     def _training_loss(self, source: Source, codes: np.ndarray) -> float:
@@ -249,10 +255,12 @@ class DeepProbabilisticNMF(DeepFactorization):
     def _divergence(self, source: Source, summary: Summary, W: np.ndarray) -> tuple[float, float]:
         """Return Σ s_i w_ij D(x_ij | (W H)_ij) in the units of X, and the sum of the weights: as of NMF."""
         loss, before = as_loss("kl"), (source.scale, source.floor)
-        source.scale, summary = rescaled(source, summary)
-        set_floor(source, summary, loss.beta)
-        H = times(self.components_, power_of(source), source.float_dtype)
-        found = sum(loss.value(block, W[block.rows], H) for block in source.blocks())
-        found = max(0.0, loss_times(found, -power_of(source)))
-        source.scale, source.floor = before
+        try:
+            source.scale, summary = rescaled(source, summary)
+            set_floor(source, summary, loss.beta)
+            H = times(self.components_, power_of(source), source.float_dtype)
+            found = sum(loss.value(block, W[block.rows], H) for block in source.blocks())
+            found = max(0.0, loss_times(found, -power_of(source)))
+        finally:
+            source.scale, source.floor = before
         return found, summary.total_weight
