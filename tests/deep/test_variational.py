@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -88,21 +89,24 @@ def supervised_gains(known, S, n_noise, floor):
     return power / (power + W[:, k:] @ model.components_[k:])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning")
 def test_a_voice_is_told_from_noise_of_few_parts(clean):
     model = VariationalNMF(16, max_epochs=40, batch_size=64, random_state=0, device="cpu").fit(clean)
     assert model.n_active_units_ == 16
     floor = 1e-6 * clean.max()
     known = NMF(16, loss="itakura-saito", max_iter=40, random_state=0).fit(clean[::3] + floor).components_
-    for seed in (10, 14):
+    gains = []
+    for seed in range(10, 18):
         truth, other = mixed(seed)
         S = frames(truth + other)
         assert ratio(truth, S) == pytest.approx(0, abs=1e-6)
         found = model.separate(S, n_noise=3, n_iter=60, random_state=0)
-        assert ratio(truth, found.clean) > 5.5  # 6.4 and 7.6 dB measured; NMF: 4.1 and 4.5
         rival = ratio(truth, S * supervised_gains(known, S, 3, 1e-3 * floor))
-        assert ratio(truth, found.clean) > rival + 1.5
-        assert ratio(other, found.noise) > 5.5
+        gains.append((ratio(truth, found.clean), rival))
+    voiced, rival = np.array(gains).T
+    assert voiced.mean() > 6.5 and (voiced - rival).mean() > 2  # 7.2 and 3.1 measured
+    assert (voiced - rival).min() > 1
 
 
 # -- the networks ------------------------------------------------------------------------------------------------
@@ -112,17 +116,21 @@ def test_guards_keep_units_in_use():
     rng = np.random.default_rng(0)
     factor = rng.standard_normal((500, 1))
     X = np.exp(0.4 * factor * np.where(np.arange(12) % 2, 1, -1)) * rng.exponential(size=(500, 12))
-    how = {"hidden": (32,), "max_epochs": 100, "batch_size": 50, "learning_rate": 5e-3, "random_state": 0}
-    bare = VariationalNMF(6, **how, free_bits=0, warmup=0).fit(X)
-    kept = VariationalNMF(6, **how).fit(X)
-    assert bare.n_active_units_ <= 2 and kept.n_active_units_ == 6
-    for model in (bare, kept):
-        codes = model.transform(X)
-        np.testing.assert_allclose(model.unit_variances_, codes.var(axis=0), rtol=1e-4)
-        found = np.abs(np.corrcoef(np.hstack([factor, codes]).T)[0, 1:])
-        assert found.max() > 0.7
-    # what it costs: units that the data do not need take λ each
-    assert kept.history_["bound"][-1] < bare.history_["bound"][-1] + 6 * 0.1
+    how = {"hidden": (32,), "max_epochs": 100, "batch_size": 50, "learning_rate": 5e-3}
+    cost = []
+    for seed in range(3):
+        bare = VariationalNMF(6, **how, free_bits=0, warmup=0, random_state=seed).fit(X)
+        kept = VariationalNMF(6, **how, random_state=seed).fit(X)
+        for model in (bare, kept):
+            codes = model.transform(X)
+            np.testing.assert_allclose(model.unit_variances_, codes.var(axis=0), rtol=1e-4)
+            found = np.abs(np.corrcoef(np.hstack([factor, codes]).T)[0, 1:])
+            assert found.max() > 0.7
+        one, *others = np.sort(bare.unit_variances_)[::-1]
+        assert one > 0.5 and max(others) < 0.1  # .6 to .8, and up to .05, with seeds 0 to 5
+        assert kept.n_active_units_ == 6 and kept.unit_variances_.min() > 0.1
+        cost.append(kept.history_["bound"][-1] - bare.history_["bound"][-1])
+    assert 0 < np.mean(cost) < 6 * 0.1  # units that the data do not need take up to λ each
 
 
 def test_the_loss_is_the_evidence_bound(images):
@@ -247,6 +255,16 @@ def test_separations_are_the_seeds_and_the_units_do_not_matter(voiced):
     assert not np.array_equal(one.gains, other.gains)
     np.testing.assert_array_equal(one.gains, model.separate(X * 2.0**20, **how, random_state=0).gains)
     np.testing.assert_array_equal(one.gains, model.separate(X, **how).gains)  # the estimator's own seed
+    S = np.sqrt(X) * np.exp(1j * np.arange(20))
+    found = model.separate(S, **how)
+    for power in (-700, 640):
+        far = model.separate(S * 2.0**power, **how)  # 1e-211 and 1e192: the squares are no floats
+        np.testing.assert_array_equal(far.gains, found.gains)
+        np.testing.assert_array_equal(far.clean, found.clean * 2.0**power)
+    top = 2.0 ** (1023 - np.ceil(np.log2(X.max())))
+    loud = model.separate(X * top, **how)  # up to 1e308
+    np.testing.assert_array_equal(loud.gains, model.separate(X, **how).gains)
+    np.testing.assert_array_equal(loud.parts, model.separate(X, **how).parts * top)
     quiet = model.separate(np.zeros((3, 20)), **how)
     assert np.isfinite(quiet.gains).all() and not quiet.clean.any()
 
@@ -259,11 +277,29 @@ def test_separations_are_the_seeds_and_the_units_do_not_matter(voiced):
         (lambda X: np.where(X > 1, np.nan, X), "NaN or infinite"),
         (lambda X: X.astype(str), "no array of numbers"),
         (sp.csr_array, "sparse"),
+        (lambda X: np.ma.masked_array(X, X > 1), "masked array"),
     ],
 )
 def test_frames_that_are_refused(voiced, change, message):
     with pytest.raises((TypeError, ValueError), match=message):
         voiced[0].separate(change(voiced[1]))
+
+
+def test_names_of_frequencies_are_those_of_the_fit(images):
+    frame = pd.DataFrame(images, columns=[f"{j} Hz" for j in range(30)])
+    model = small().fit(frame)
+    found = model.separate(frame, n_iter=2)
+    np.testing.assert_array_equal(model.separate(images, n_iter=2).gains, found.gains)
+    with pytest.raises(ValueError, match="X has other feature names than the training data"):
+        model.separate(frame[frame.columns[::-1]])
+
+
+def test_no_memberships_whatever_the_signs_of_the_codes_are(images):
+    model = small().fit(images)
+    row = images[(model.transform(images) > 0).all(axis=1)][:1]
+    for X in (images, row):
+        with pytest.raises(TypeError, match="VariationalNMF has codes of any sign"):
+            model.memberships(X)
 
 
 @pytest.mark.parametrize("name", ["n_noise", "n_iter", "n_samples"])
@@ -300,9 +336,9 @@ def test_surface(images, tmp_path):
 
 
 def test_a_stopped_training_goes_on_bitwise(images, tmp_path):
-    whole = small(max_epochs=5).fit(images)
-    small(max_epochs=2, checkpoint=tmp_path).fit(images)
-    resumed = small(max_epochs=5, checkpoint=tmp_path).fit(images)
+    whole = small(max_epochs=5, warmup=1).fit(images)
+    small(max_epochs=2, warmup=1, checkpoint=tmp_path).fit(images)
+    resumed = small(max_epochs=5, warmup=1, checkpoint=tmp_path).fit(images)
     np.testing.assert_array_equal(resumed.transform(images), whole.transform(images))
     np.testing.assert_array_equal(resumed.history_["bound"], whole.history_["bound"])
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nonneg.deep.vae import SpectralVAE
 
-__all__ = ["Mixture", "Separation", "checked_frames"]
+__all__ = ["Mixture", "Separation", "checked_frames", "scaled_powers"]
 
 ACCEPTED = 0.25  # share of proposals, at which the width of the next ones aims
 FIRST_WIDTH = 0.1
@@ -147,6 +147,10 @@ def checked_frames(X: Any, n_features: int) -> np.ndarray:
     """Return frames (n, n_features), real and not negative or complex, or raise: they are something else."""
     if sp.issparse(X):
         raise TypeError("X is sparse, which recordings are not; pass X.toarray()")
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(
+            "X is a masked array, and separate needs every cell; leave out frames with masked ones"
+        )
     frames = np.asarray(X)
     if frames.dtype.kind not in "biufc":
         raise TypeError(f"X of dtype {frames.dtype} is no array of numbers; pass coefficients or powers")
@@ -158,6 +162,16 @@ def checked_frames(X: Any, n_features: int) -> np.ndarray:
     if frames.dtype.kind != "c" and frames.min() < 0:
         raise ValueError(f"X has negative cells, down to {frames.min():g}; powers are abs(STFT)**2")
     return frames
+
+
+def scaled_powers(frames: np.ndarray) -> tuple[np.ndarray, int]:
+    """Powers (n, m) of coefficients or powers, over 2^e so that the largest is near 1, and e."""
+    parts = (frames.real, frames.imag) if frames.dtype.kind == "c" else (frames,)
+    exponent = max(int(np.frexp(np.abs(part.astype(np.float64)).max())[1]) for part in parts)
+    scaled = [np.ldexp(part.astype(np.float64), -exponent) for part in parts]
+    if frames.dtype.kind != "c":
+        return scaled[0], exponent
+    return scaled[0] ** 2 + scaled[1] ** 2, 2 * exponent
 
 
 def _root(up: Tensor, down: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from nonneg.data import Source, Summary
+from nonneg.data.names import column_names, compare_names
 from nonneg.deep.batches import Batch, Batches
 from nonneg.deep.checks import check_integer, check_number
 from nonneg.deep.estimator import DeepFactorization, check_state, check_training, initial_generators
-from nonneg.deep.separation import Mixture, Separation, checked_frames
+from nonneg.deep.separation import Mixture, Separation, checked_frames, scaled_powers
 from nonneg.deep.vae import SpectralVAE
 from nonneg.models.base import check_n_components
 from nonneg.models.inputs import draw_seed
@@ -46,7 +47,7 @@ class VariationalNMF(DeepFactorization):
         f do not count.
     warmup : int, optional
         Epochs in which the weight of KL rises to 1, the first guard of the codes. 0: it is 1 at once. None: a fifth of
-        ``max_epochs``.
+        ``max_epochs``; to train on from a ``checkpoint`` with more epochs later, give a number.
     free_bits : float, default=0.1
         λ, in nats, the second guard: KL counts as Σ_units max(λ, mean over the batch). 0: no guard.
     max_epochs : int, default=100
@@ -62,10 +63,11 @@ class VariationalNMF(DeepFactorization):
     Attributes
     ----------
     n_active_units_ : int
-        Units of the code whose posterior mean has a variance above .01 over the training data.
+        Units of the code whose posterior mean has a variance above .01 over the training data, the threshold of Burda
+        et al.
     unit_variances_ : ndarray of shape (n_components_,)
         These variances: near 0 for a unit that ignores the data, near 1 for one that is known well.
-    components_ : ndarray of shape (n_components_, hidden[0])
+    components_ : ndarray of shape (n_components_, hidden[-1])
         Transposed weights of the decoder's first layer: one row a unit of the code.
     network_ : SpectralVAE
         The trained network, on the scale of X / scale_.
@@ -89,7 +91,8 @@ class VariationalNMF(DeepFactorization):
 
     X are *powers*, |STFT|², rows are frames: magnitudes are not exponential. `transform` is for clean frames, as the
     encoder has seen no others. Codes have any sign, so there are no `memberships`. Free bits keep units in use whether
-    the data need them or not; how many they need is the `n_active_units_` of a fit without them.
+    the data need them or not. How many they need, the gap in the `unit_variances_` of a fit without guards says
+    (``free_bits=0, warmup=0``); `n_active_units_` of that fit also counts units that are not quite off yet.
 
     Examples
     --------
@@ -107,6 +110,7 @@ class VariationalNMF(DeepFactorization):
 
     network_: SpectralVAE
     _objective = "bound"
+    _any_sign_codes = True
 
     def __init__(
         self,
@@ -214,13 +218,14 @@ class VariationalNMF(DeepFactorization):
         -------
         Separation
             A named tuple: ``clean, noise, gains, codes, loudness, amounts, parts, loss``. Complex X: ``clean + noise``
-            is X. Powers: ``clean`` and ``noise`` are the powers of these, which do not sum to X.
+            is X. Powers: ``clean`` and ``noise`` are the powers of these, which do not sum to X. Where powers are
+            beyond float64 (coefficients of 1e200), ``loudness`` and ``parts`` are infinite, or 0.
 
         Raises
         ------
         TypeError, ValueError
-            For X of another width, with a negative, infinite or missing cell, sparse, or not of numbers; for parameters
-            below 1.
+            For X of another width, with other names of columns than the training data, with a negative, infinite or
+            missing cell, masked, sparse, or not of numbers; for parameters below 1.
         """
         check_is_fitted(self)
         n_noise = check_integer("n_noise", n_noise)
@@ -228,7 +233,9 @@ class VariationalNMF(DeepFactorization):
         state = self.random_state if random_state is None else random_state
         check_state(state)
         given = checked_frames(X, self.n_features_in_)
-        power = np.abs(given).astype(np.float64) ** 2 if np.iscomplexobj(given) else given.astype(np.float64)
+        known = getattr(self, "feature_names_in_", None)
+        compare_names("X", column_names(X), known, "the training data", "model.feature_names_in_")
+        power, exponent = scaled_powers(given)
         unit = power.mean() or 1.0
         with self._evaluating() as (device, dtype):
             usual = float(self.network_.level.double().exp().mean())  # of the training data, on their scale
@@ -242,11 +249,13 @@ class VariationalNMF(DeepFactorization):
             )
             gains, codes, loss, loudness, amounts, parts = (each.cpu().double().numpy() for each in results)
         shares = (gains, 1.0 - gains)
-        clean, noise = (s * given if np.iscomplexobj(given) else s**2 * power for s in shares)
+        clean, noise = (s * given if np.iscomplexobj(given) else s**2 * given for s in shares)
         unit /= usual
-        return Separation(
-            clean, noise, gains, codes, loudness * unit / self.scale_, amounts, parts * unit, loss
-        )
+        with np.errstate(over="ignore", under="ignore"):
+            loudness, parts = (
+                np.ldexp(each, exponent) for each in (loudness * unit / self.scale_, parts * unit)
+            )
+        return Separation(clean, noise, gains, codes, loudness, amounts, parts, loss)
 
     def _training_loss(self, source: Source, codes: np.ndarray) -> float:
         """Σ s_i w_ij d_IS(x_ij + f | x̂_ij + f), f being the floor in the units of X."""
