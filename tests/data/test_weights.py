@@ -14,11 +14,11 @@ WEIGHTS = RNG.integers(0, 3, (130, 6)).astype(np.float64)
 
 
 def cells(source):
-    """(values, weights) of all cells, dense."""
+    """(values, weights) of all cells, dense; weights in the unit of the user."""
     blocks = [block.dense() for block in source.blocks()]
     values = np.concatenate([block.X for block in blocks])
     weights = [np.ones_like(b.X) if b.weights is None else b.weights for b in blocks]
-    return values, np.concatenate(weights)
+    return values, np.ldexp(np.concatenate(weights), source.weight_power)
 
 
 def expected(values, weights):
@@ -73,6 +73,39 @@ def test_nan_is_missing_in_dense_and_sparse(small_blocks):
     assert same(cells(both), expected(X, np.where(holes, 0, WEIGHTS)))
     both = as_source(sp.csr_array(A), weights=WEIGHTS, missing="ignore")
     assert same(cells(both), expected(X, np.where(holes, 0, WEIGHTS)))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("c", [1.0, 3, 1e-6, 2.0**100, 1e39, 1e-46, 1e300, 1e-300])
+def test_weights_are_handed_out_near_one(kind, dtype, c, small_blocks):
+    source = as_source(kind(X.astype(dtype)), weights=c * WEIGHTS)
+    found = np.concatenate([block.dense().weights for block in source.blocks()])
+    assert found.dtype == dtype and 0.7 < found[found > 0].mean() < 1.42
+    back = np.ldexp(found.astype(np.float64), source.weight_power)
+    assert np.allclose(back, c * WEIGHTS, rtol=1e-6, atol=0) and np.array_equal(found > 0, WEIGHTS > 0)
+    plain = as_source(kind(X.astype(dtype)), weights=np.minimum(WEIGHTS, 1))
+    assert plain.weight_power == 0
+
+
+def test_weights_beside_nan_do_not_count():
+    A = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
+    for kind in (np.asarray, sp.csr_array):
+        sources = [
+            as_source(kind(A), weights=np.where(np.isnan(A), hidden, WEIGHTS), missing="ignore")
+            for hidden in (0.0, 1e30)
+        ]
+        assert sources[0].weight_power == sources[1].weight_power
+        assert same(*map(cells, sources))
+
+
+def test_weights_too_far_apart_are_refused():
+    M = np.where(np.arange(6) == 0, 1e-40, np.ones(X.shape))
+    assert as_source(X, weights=M).weights.min() == 1e-40
+    with pytest.raises(ValueError, match=r"weights reach from 1e-40 to 1, .*float32.*pass X as float64"):
+        as_source(X.astype(np.float32), weights=M)
+    with pytest.raises(ValueError, match=r"weights reach from 1e-200 to 1e\+200, .*set them to 0$"):
+        as_source(X, weights=np.where(np.arange(6) == 0, 1e-200, np.full(X.shape, 1e200)))
 
 
 def test_unstored_is_missing_and_stored_zeros_are_not(small_blocks):

@@ -173,6 +173,51 @@ def test_partial_fit_learns_a_stream(loss):
     assert not hasattr(stream, "kkt_residual_")
 
 
+@pytest.mark.parametrize("loss", ["frobenius", "kl", 1.5])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_unit_of_the_weights_has_no_influence(loss, dtype):
+    A, M = X.astype(dtype), np.random.default_rng(0).random(X.shape) + 0.5
+    with quietly():
+        one = NMF(3, loss=loss, random_state=0, max_iter=60).fit(A, weights=M)
+        for c in (2.0**60, 2.0**-60, 1e200, 1e-200):
+            other = NMF(3, loss=loss, random_state=0, max_iter=60).fit(A, weights=c * M)
+            exact = np.frexp(c)[0] == 0.5
+            near = 0 if exact else 1e-6 if dtype == np.float64 else 1e-3
+            assert np.abs(other.components_ - one.components_).max() <= near * one.components_.max()
+            assert other.converged_ == one.converged_ and abs(other.n_iter_ - one.n_iter_) <= 2
+            root = np.sqrt(c) * one.reconstruction_err_
+            assert other.reconstruction_err_ == pytest.approx(root, rel=1e-6)
+            assert other.history_["loss"][0] == pytest.approx(c * one.history_["loss"][0], rel=1e-5)
+            assert other.score(A, weights=c * M) == pytest.approx(one.score(A, weights=M), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kl"])
+def test_batches_count_as_their_weights_say_in_any_unit(loss):
+    M = np.random.default_rng(0).random(X.shape) + 0.5
+    found = []
+    for c in (1.0, 2.0**60, 2.0**-60):
+        model = NMF(3, loss=loss, random_state=0).partial_fit(X[:30], weights=c * M[:30])
+        model.partial_fit(X[30:], weights=16 * c * M[30:])  # another unit than that of the first batch
+        found.append(model.components_)
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
+    alike = NMF(3, loss=loss, random_state=0).partial_fit(X[:30], weights=M[:30])
+    alike.partial_fit(X[30:], weights=M[30:])
+    assert not np.allclose(alike.components_, found[0], rtol=1e-4)
+
+
+def test_penalties_stand_beside_weights_of_the_fit():
+    M = np.random.default_rng(0).random(X.shape) + 0.5
+    model = NMF(3, penalty_W=L1(0.003), random_state=0).fit(X, weights=2.0**40 * M)
+    W = model.transform(X, weights=2.0**40 * M)
+    plain = NMF(3, penalty_W=L1(0.003), random_state=0).fit(X, weights=M)
+    assert np.array_equal(plain.transform(X, weights=M), W)
+    # data that count more than those of the fit leave penalties less to say
+    free = NMF(3, frozen=range(3), random_state=0).fit(X, H_init=model.components_, weights=M)
+    heavy = plain.transform(X, weights=2.0**30 * M)
+    assert heavy == pytest.approx(free.transform(X, weights=M), abs=1e-6)
+    assert np.linalg.norm(heavy) > 1.01 * np.linalg.norm(W)
+
+
 def test_partial_fit_goes_on_from_a_fit_and_keeps_frozen_rows():
     model = fitted()
     before = model.score(X)

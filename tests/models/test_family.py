@@ -387,7 +387,45 @@ def test_weights_of_one_are_no_weights(name):
     assert plain.score(X, weights=np.ones(X.shape)) == pytest.approx(plain.score(X), rel=1e-6)
     if name in ITERATIVE:  # the loss is a sum over cells: each counts as often as it weighs
         heavy = clone(model).fit(X, weights=np.full(X.shape, 4.0))
-        assert heavy.reconstruction_err_ == pytest.approx(2 * plain.reconstruction_err_, rel=1e-2)
+        assert heavy.reconstruction_err_ == pytest.approx(2 * plain.reconstruction_err_, rel=1e-6)
+
+
+UNITS_OF_WEIGHTS = [1e-6, 3.0, 1e6, 1e-200, 1e200]
+
+
+@every_masked_model
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_unit_of_the_weights_has_no_influence(name, dtype):
+    model = fresh(name, tol=1e-4, max_iter=20)
+    X = data_for(model).astype(dtype)
+    M = holes(X)
+    one = clone(model).fit(X, weights=M)
+    W = one.transform(X, weights=M)
+    near = 1e-3 if dtype == np.float64 else 1e-2
+    for c in UNITS_OF_WEIGHTS:
+        other = clone(model).fit(X, weights=c * M)
+        assert relative(other.components_, one.components_) < near
+        assert relative(one.transform(X, weights=c * M), W) < 1e-4
+        assert other.score(X, weights=c * M) == pytest.approx(one.score(X, weights=M), rel=near)
+        if name in ITERATIVE:
+            root = np.sqrt(c) * one.reconstruction_err_
+            assert other.reconstruction_err_ == pytest.approx(root, rel=near)
+            assert abs(other.n_iter_ - one.n_iter_) <= 2 and other.converged_ == one.converged_
+    for c in (4.0, 2.0**-40):
+        other = clone(model).fit(X, weights=(c * M).astype(np.float64))
+        assert np.array_equal(other.components_, one.components_)
+        assert np.array_equal(other.transform(X, weights=c * M), W)
+
+
+@every_masked_model
+def test_weights_too_far_apart_for_the_precision_are_refused(name):
+    model = fresh(name)
+    X, M = data_for(model), np.ones(data_for(model).shape)
+    M[0, 0] = 1e-40
+    if name in ITERATIVE:
+        assert np.isfinite(clone(model).fit(X, weights=M).reconstruction_err_)
+    with pytest.raises(ValueError, match="weights reach from 1e-40 to 1, too far for float32"):
+        model.fit(X.astype(np.float32), weights=M)
 
 
 @pytest.mark.parametrize("name", [name for name in MASKED if name in ITERATIVE])

@@ -8,6 +8,8 @@ import scipy.sparse as sp
 
 from nonneg import NMF, JointNMF, load
 from nonneg.metrics import clustering_accuracy
+from nonneg.solvers.joint import Joint
+from nonneg.solvers.kkt import Residual
 
 pytestmark = pytest.mark.filterwarnings("ignore::nonneg.exceptions.ConvergenceWarning")
 
@@ -289,6 +291,54 @@ def test_rows_and_columns_without_an_observed_cell():
     first = model.view_components_[0]
     assert first[:, 4] == pytest.approx(np.delete(first, 4, axis=1).mean(axis=1), rel=1e-6)
     assert model.transform([2.0**80 * view for view in X], weights=weights)[9] == pytest.approx(1 / 3)
+
+
+def test_the_unit_of_one_view_s_weights_is_balanced_away():
+    X, _, _ = holed()
+    M = np.random.default_rng(2).uniform(0.2, 2, X[0].shape) * (
+        np.random.default_rng(3).random(X[0].shape) < 0.8
+    )
+    given = [None] * (len(X) - 1)
+    X = [view + np.random.default_rng(4).random(view.shape) for view in X]
+    fit = {"n_components": 3, "random_state": 0, "tol": 1e-6, "max_iter": 3000}
+    one = JointNMF(**fit).fit(X, weights=[M, *given])
+    for c in (1e-6, 2.0**50, 1e-100):
+        other = JointNMF(**fit).fit(X, weights=[c * M, *given])
+        assert other.converged_ and abs(other.n_iter_ - one.n_iter_) <= 0.1 * one.n_iter_
+        assert other.components_ == pytest.approx(one.components_, abs=1e-4 * one.components_.max())
+        alphas = other.view_weights_ * np.append(c, np.ones(len(given)))
+        assert alphas / alphas[1] == pytest.approx(one.view_weights_ / one.view_weights_[1], rel=1e-9)
+
+
+def test_weights_of_a_view_s_cells_are_weights_of_the_view():
+    X, _, _ = holed()
+    X = [view + np.random.default_rng(4).random(view.shape) for view in X]
+    ones = [None] * (len(X) - 1)
+    fit = {"n_components": 3, "random_state": 0, "tol": 1e-7, "max_iter": 5000}
+    for c in (2.0**-8, 3.0, 2.0**9):
+        by_cells = JointNMF(view_weights=None, **fit).fit(X, weights=[np.full(X[0].shape, c), *ones])
+        by_view = JointNMF(view_weights=[c, *np.ones(len(ones))], **fit).fit(X)
+        assert by_cells.reconstruction_err_ == pytest.approx(by_view.reconstruction_err_, rel=1e-6)
+        weights = [np.full(X[0].shape, c), *ones]
+        cells = c * X[0].size + sum(view.size for view in X[1:])
+        score = -0.5 * by_cells.reconstruction_err_**2 / cells
+        assert by_cells.score(X, weights=weights) == pytest.approx(score, rel=1e-5)
+
+
+@pytest.mark.parametrize("what", ["W", "H", "loss"])
+def test_factors_that_are_no_numbers_are_refused(what, monkeypatch):
+    """Also where the residual says that the fit is over."""
+
+    def lost(self, W, Hs):
+        found = {"W": W, "H": Hs[0], "loss": np.float64(1.0)}
+        found[what] = found[what] * np.nan
+        return found["W"], [found["H"], *Hs[1:]], float(found["loss"]), Residual()
+
+    monkeypatch.setattr(Joint, "move", lost)
+    monkeypatch.setattr(Joint, "residual", lambda self, W, Hs: Residual())
+    X = np.random.default_rng(0).random((30, 7))
+    with pytest.raises(ValueError, match="JointNMF found no finite factors, its terms left float64"):
+        JointNMF(2, n_init=2).fit(X)
 
 
 def test_rows_of_which_nothing_is_observed_have_even_codes():

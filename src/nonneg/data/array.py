@@ -29,6 +29,7 @@ class ArraySource(Source):
         """Xᵀ as a view."""
         turned = ArraySource(self.X.T, weights=None if self.weights is None else self.weights.T)
         turned.scale, turned.nan_is_missing, turned.floor = self.scale, self.nan_is_missing, self.floor
+        turned.weight_power = self.weight_power
         return turned
 
 
@@ -87,4 +88,5 @@ class SparseSource(Source):
         X, weights = self._turned
         turned = SparseSource(X, weights=weights)
         turned.scale, turned.nan_is_missing, turned.floor = self.scale, self.nan_is_missing, self.floor
+        turned.weight_power = self.weight_power
         return turned

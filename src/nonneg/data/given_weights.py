@@ -18,10 +18,14 @@ __all__ = ["are_ones", "cell_weights", "row_weights"]
 def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool = False) -> np.ndarray:
     """Return weights in the form that ``source.weights`` has; ``stored_only``: unstored cells are missing.
 
+    Their mean over the observed cells is brought near 1 by a power of two, which the source remembers as
+    ``weight_power``: what a fit finds does not depend on the unit of the weights, and its losses say what it was.
+
     Raises
     ------
     ValueError
-        For a wrong shape, negative or non-finite weights, or a weight at a cell that a sparse X does not store.
+        For a wrong shape, negative or non-finite weights, weights too far apart for the precision of the fit, or a
+        weight at a cell that a sparse X does not store.
     TypeError
         For a memory map, which has no place beside it.
     """
@@ -35,15 +39,58 @@ def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool =
     values = weights.data if sp.issparse(weights) else np.asarray(weights)
     if values.dtype.kind not in "fiub" or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError("weights must be finite and non-negative; 0 means missing")
-    dtype = source.float_dtype
     if not isinstance(source, SparseSource):
-        return weights.toarray().astype(dtype) if sp.issparse(weights) else values.astype(dtype, copy=False)
-    if sp.issparse(weights):
-        return _beside_stored(source.X, sp.csr_array(weights)).astype(dtype)
-    if stored_only:
-        rows = np.repeat(np.arange(source.shape[0]), np.diff(source.X.indptr))
-        return values[rows, source.X.indices].astype(dtype)
-    return values.astype(dtype, copy=False)
+        found = weights.toarray() if sp.issparse(weights) else values
+    elif sp.issparse(weights):
+        found = _beside_stored(source.X, sp.csr_array(weights))
+    elif stored_only:
+        found = values[_stored(source.X)]
+    else:
+        found = values
+    found, source.weight_power = _near_one(_without_nan(source, found), source.float_dtype)
+    return found
+
+
+def _stored(X: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of every stored cell."""
+    return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)), X.indices
+
+
+def _without_nan(source: Any, weights: np.ndarray) -> np.ndarray:
+    """The same with weight 0 where X is NaN and that means missing: nothing that stands there may count."""
+    if not source.nan_is_missing:
+        return weights
+    sparse = isinstance(source, SparseSource)
+    cells: Any = np.isnan(source.X.data if sparse else source.X)
+    if cells.shape != weights.shape:
+        rows, columns = _stored(source.X)
+        cells = rows[cells], columns[cells]
+    if weights[cells].any():
+        weights = weights.copy()
+        weights[cells] = 0
+    return weights
+
+
+def _near_one(weights: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
+    """Weights · 2^−power as floats of the fit, with a mean of the positive ones near 1; and the power."""
+    largest = float(weights.max(initial=0))
+    if weights.dtype.kind == "b" or not largest > 0:
+        return weights.astype(dtype, copy=False), 0
+    if weights.dtype.kind != "f" or weights.dtype.itemsize < 4:
+        weights = weights.astype(np.float64)
+    top = int(np.frexp(largest)[1])
+    mean = float(np.ldexp(weights, -top).sum(dtype=np.float64)) / np.count_nonzero(weights)
+    power = top + round(np.log2(mean))
+    with np.errstate(over="ignore", under="ignore"):
+        found = (np.ldexp(weights, -power) if power else weights).astype(dtype, copy=False)
+    lost = (weights > 0) & (found < np.finfo(dtype).tiny)
+    if lost.any() or not np.isfinite(found).all():
+        raise ValueError(
+            f"weights reach from {weights[weights > 0].min():.3g} to {largest:.3g}, too far for {dtype}, the precision "
+            "of the fit: beside their mean the smallest would count as missing; set them to 0"
+            + (", or pass X as float64" if dtype == np.float32 else "")
+        )
+    return found, power
 
 
 def _beside_stored(X: sp.csr_array, weights: sp.csr_array) -> np.ndarray:

@@ -67,6 +67,7 @@ class Source(ABC):
     is_sparse: bool = False
     in_memory: bool = True  # offers `columns`
     weights: Any = None  # (n, m) dense, or (nnz,) beside the stored cells of a sparse X
+    weight_power: int = 0  # the user's weights of cells are ``weights`` · 2^weight_power
     row_weights: np.ndarray | None = None
     scale: float = 1.0
     nan_is_missing: bool = False

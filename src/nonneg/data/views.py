@@ -62,6 +62,11 @@ class Views(Source):
         self.is_sparse = all(view is None or view.is_sparse for view in views)
 
     @property
+    def weight_power(self) -> int:  # type: ignore[override]
+        """That of the view whose weights of cells are largest, beside which those of the others stand."""
+        return max((view.weight_power for _, view, _ in self.there()), default=0)
+
+    @property
     def is_masked(self) -> bool:
         """Whether any cell of a view may have a weight other than 1."""
         return any(view is not None and view.is_masked for view in self.views)
@@ -104,10 +109,11 @@ class Views(Source):
     def summary(self) -> Summary:
         """That of all cells that are there."""
         found = [view.summary() for _, view, _ in self.there()]
-        return Summary(
-            min(s.minimum for s in found), max(s.maximum for s in found), sum(s.sum for s in found),
-            sum(s.squares for s in found), sum(s.total_weight for s in found), 0,
-        )  # fmt: skip
+        sums = np.array([[s.sum, s.squares, s.total_weight] for s in found])
+        beside = np.array([[view.weight_power] for _, view, _ in self.there()]) - self.weight_power
+        total, squares, weight = map(float, np.ldexp(sums, beside).sum(axis=0))
+        low, high = min(s.minimum for s in found), max(s.maximum for s in found)
+        return Summary(low, high, total, squares, weight, 0)
 
     def _read(self, rows: slice | np.ndarray) -> Any:
         raise TypeError("views are read one by one")
@@ -304,4 +310,5 @@ def _without_nan_rows(
     index = np.arange(source.shape[0]) if rows is None else rows
     found = ArraySource(source.X[kept], weights=None if weights is None else weights[kept])
     found.names, found.nan_is_missing = source.names, source.nan_is_missing
+    found.weight_power = source.weight_power
     return found, index[kept]

@@ -106,6 +106,7 @@ def pull_state(pull: Pull | None, problem: Problem) -> dict[str, Any] | None:
         "stepped": pull.step is not None,
         "unit": problem.unit / problem.source.scale,
         "weight": problem.total_weight,
+        "weight_power": problem.source.weight_power,
         "W_carries": "data"
         if penalties.pinned_unit is not None
         else "unit"
@@ -124,7 +125,10 @@ def pull_on_rows(state: dict[str, Any], penalty_W: Any, source: Source, beta: fl
     unit = state["unit"] * source.scale
     unit_W = {"data": source.scale, "unit": unit, "nothing": 1.0}[state["W_carries"]]
     step = kept.keep(rows).rescaled(1.0, state["weight"]) if state["stepped"] else None
-    pull = Pull(state["linear"], state["Q"], state["low"], state["high"], step).rescaled(unit_W, unit**beta)
+    beside = np.ldexp(unit**beta, state.get("weight_power", 0) - source.weight_power)  # weights of the fit
+    pull = Pull(state["linear"], state["Q"], state["low"], state["high"], step).rescaled(
+        unit_W, float(beside)
+    )
     dtype = source.float_dtype
     return replace(pull, linear=pull.linear.astype(dtype), Q=pull.Q.astype(dtype))
 

@@ -50,7 +50,7 @@ def best_of(
     for attempt in range(starts):
         outcome = fit(attempt, draw_seed(random_state), left)
         losses.append(outcome.loss)
-        if best is None or outcome.loss < best.loss:
+        if best is None or outcome.loss < best.loss or np.isnan(best.loss):
             best = outcome
         left = outcome.time_left(left)
         if outcome.status == "stopped" or (left is not None and left <= 0):
@@ -161,11 +161,21 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
             )
 
         best, losses = best_of(starts, self.random_state, self.max_time, fit)
+        self._check_finite(best, source)
         if callback is not None:
             callback.finish()
-        self._report(best, losses, -power_of(source) * degree)
+        self._report(best, losses, source.weight_power - power_of(source) * degree)
         best.warn(type(self).__name__, float(self.tol), source.float_dtype, self._remedy())
         return best
+
+    def _check_finite(self, outcome: Outcome, source: Source) -> None:
+        """Refuse factors and losses that are no finite numbers, whatever the residual says of them."""
+        factors = [V for name, V in outcome.arrays.items() if name != "scalars"]
+        if not np.isfinite(outcome.loss) or not all(np.isfinite(V).all() for V in factors):
+            raise ValueError(
+                f"X: {type(self).__name__} found no finite factors, its terms left {source.float_dtype} during the "
+                "fit; give X as float64, leave extreme cells of X out (weight 0), or give start values nearer to X"
+            )
 
     def _report(self, outcome: Outcome, losses: list[float], power: float) -> None:
         """Set the attributes that say how the search went, in the units of X."""

@@ -236,10 +236,11 @@ class JointNMF(IterativeFactorization):
         return super()._check_data(source, whom)
 
     def _alphas(self, views: Views) -> np.ndarray:
-        """α for views as they hand themselves out; 0 for those that are not there."""
+        """α for views and weights as they hand themselves out; 0 for those that are not there."""
         alphas = np.zeros(len(views.views))
         for v, view, _ in views.there():
-            alphas[v] = np.ldexp(self._roots[v], power_of(views) - power_of(view)) ** 2
+            alpha = np.ldexp(self._roots[v], power_of(views) - power_of(view)) ** 2
+            alphas[v] = np.ldexp(alpha, view.weight_power - views.weight_power)
         return alphas
 
     # -- fit ------------------------------------------------------------------------------------------------
@@ -269,8 +270,8 @@ class JointNMF(IterativeFactorization):
 
             def start(rng: np.random.Generator, first: bool) -> Arrays:
                 Hs = [
-                    (rng.random((m, k)) * joint.unit / np.sqrt(alpha)).astype(views.float_dtype)
-                    for m, alpha in zip(views.widths, alphas, strict=True)
+                    (rng.random((m, k)) * joint.unit / np.sqrt(size)).astype(views.float_dtype)
+                    for m, size in zip(views.widths, joint.sizes, strict=True)
                 ]
                 Hs = Hs if given[1] is None else given[1]
                 Hs = [np.where(gap, H.dtype.type(0), H) for H, gap in zip(Hs, gaps, strict=True)]
@@ -326,7 +327,7 @@ class JointNMF(IterativeFactorization):
         """Set the components, all but frozen ones of one size."""
         cells = sum(len(H) for H in Hs)
         squares = sum(
-            alpha * (H.astype(np.float64) ** 2).sum(axis=0) for alpha, H in zip(joint.alphas, Hs, strict=True)
+            size * (H.astype(np.float64) ** 2).sum(axis=0) for size, H in zip(joint.sizes, Hs, strict=True)
         )
         sizes = np.sqrt(squares / cells) / joint.unit
         sizes = np.where((sizes > 0) & ~frozen, sizes, 1)

@@ -224,7 +224,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         self._row_pull = pull_state(best.row_pull, problem)
         if hasattr(self, "n_batches_"):
             del self.n_batches_
-        loss_power = weight_power - power_of(source) * loss.beta
+        loss_power = weight_power + source.weight_power - power_of(source) * loss.beta
         self.restart_losses_ = loss_times(losses, loss_power)
         W = self._accept(best, problem, loss_power)
         self._past = None
@@ -235,7 +235,8 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         ):
             found = statistics_of(problem, best.W, best.H, best.stats)
             found = {name: np.ldexp(array, weight_power) for name, array in found.items()}
-            self._past = {"power": power_of(source), "beta": float(loss.beta), **found}
+            units = {"power": power_of(source), "weight_power": source.weight_power}
+            self._past = {**units, "beta": float(loss.beta), **found}
         return W
 
     def _accept(self, solution: Any, problem: Problem, loss_power: float) -> np.ndarray:

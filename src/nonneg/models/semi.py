@@ -163,7 +163,7 @@ class SemiNMF(IterativeFactorization):
             semi = (ByCells if masked else ByGram)(source, summary, frozen, pool)
             complete = Products(Filled(source, column_means(source)) if masked else source, pool)
             A, bound, basis = (None, np.nan, None) if masked else _singular_rows(complete, summary, k)
-            self.svd_error_ = loss_times(bound, -power)
+            self.svd_error_ = loss_times(bound, source.weight_power / 2 - power)
 
             def start(rng: np.random.Generator, first: bool) -> dict[str, np.ndarray]:
                 if W0 is not None:

@@ -131,8 +131,16 @@ class StreamMixin:
         set_floor(source, summary, loss.beta)
         frozen = frozen_mask(self.frozen, self.n_components_, H)
         problem = Problem(source, loss, summary.mean or 1.0, summary.total_weight, summary.squares, frozen)
-        past = in_units(self._past, power, loss)
+        lighter = self._past.get("weight_power", 0) - source.weight_power
+        with np.errstate(over="ignore", under="ignore"):
+            past = {name: np.ldexp(V, lighter) for name, V in in_units(self._past, power, loss).items()}
+        if not all(np.isfinite(V).all() for V in past.values()):
+            raise ValueError(
+                f"weights of this batch are about 2^{-lighter} times those before, and beside them {H.dtype} does not "
+                "hold what was learnt; give all batches weights in one unit"
+            )
         with workers(len(source.bounds())) as pool:
             moved, past = learn_batch(problem, W, times(H, power), past, forgetting, pool)
         self.components_ = np.where(frozen[:, None], H, times(moved, -power))
-        self._past = {"power": power, "beta": float(loss.beta), **past}
+        units = {"power": power, "weight_power": source.weight_power}
+        self._past = {**units, "beta": float(loss.beta), **past}

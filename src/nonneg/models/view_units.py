@@ -29,13 +29,15 @@ def weight_roots(weights: Any, views: Views, names: list[str] | None) -> np.ndar
     if isinstance(weights, str):
         squares = np.array([view.summary().squares for _, view, _ in views.there()])
         powers = power_of(views) - np.array([power_of(view) for _, view, _ in views.there()])
+        beside = np.array([view.weight_power for _, view, _ in views.there()]) - views.weight_power
         if np.abs(powers).max() > FARTHEST:
             raise ValueError(
                 f"X: the cells of its views differ in size by a factor of 2^{np.abs(powers).max()}, and no float holds "
                 "the weights that would balance them; multiply the small views by a constant"
             )
-        common = float(np.ldexp(squares, 2 * powers).mean()) or 1.0
-        return np.ldexp(np.sqrt(common / np.where(squares > 0, squares, common)), -powers)
+        common = float(np.ldexp(squares, 2 * powers + beside).mean()) or 1.0
+        roots = np.ldexp(np.sqrt(common / np.where(squares > 0, squares, common)), -powers)
+        return roots * np.exp2(-beside / 2)
     if isinstance(weights, Mapping):
         by_name = {str(name): weight for name, weight in weights.items()}
         if names is None or set(by_name) != set(names):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.filled import mean_weight
 from ..data.products import Products
 from ..data.threads import Workers
 from ..data.views import Views
@@ -36,6 +37,11 @@ class Joint:
     pool : Workers
     frozen : ndarray of bool of shape (k,), optional
         Components whose H_v stay, bit for bit.
+
+    Attributes
+    ----------
+    sizes : ndarray of shape (views,)
+        α times the mean weight of a view's cells: how much its cells count.
     """
 
     def __init__(
@@ -49,9 +55,15 @@ class Joint:
         found = {v: view.summary() for v, view, _ in self.there}
         self.squares = {v: summary.squares for v, summary in found.items()}
         self.total = sum(float(alphas[v]) * squares for v, squares in self.squares.items())
-        weight = sum(summary.total_weight for summary in found.values())
-        mean = sum(float(np.sqrt(alphas[v])) * summary.sum for v, summary in found.items()) / (weight or 1.0)
-        self.unit = mean or 1.0
+        means = np.ones(len(alphas))  # of the weights of cells, which α may have absorbed
+        for v, view, _ in self.there:
+            means[v] = mean_weight(view)
+        self.sizes = alphas * means
+        cells = sum(summary.total_weight / means[v] for v, summary in found.items())
+        mean = sum(np.sqrt(self.sizes[v]) * summary.sum / means[v] for v, summary in found.items()) / (
+            cells or 1
+        )
+        self.unit = float(mean) or 1.0
         kinds, self.kind = np.unique(views.present(), axis=0, return_inverse=True)
         self.kinds, self.kind = kinds, self.kind.reshape(-1)
 
@@ -141,12 +153,9 @@ class Joint:
         return weighted.T @ W, np.ascontiguousarray(self.products[v].left(weighted).astype(W.dtype))
 
     def _units(self, W: np.ndarray, Hs: list[np.ndarray]) -> np.ndarray:
-        """The d such that columns of W d and rows of all √α_v H_v / (unit d) together have equal norms."""
+        """The d such that columns of W d and rows of all √size_v H_v / (unit d) together have equal norms."""
         a = np.sqrt(column_squares(W, self.s))
-        b = (
-            np.sqrt(sum(alpha * column_squares(H) for alpha, H in zip(self.alphas, Hs, strict=True)))
-            / self.unit
-        )
+        b = np.sqrt(sum(size * column_squares(H) for size, H in zip(self.sizes, Hs, strict=True))) / self.unit
         usable = (a > 0) & (b > 0)
         return np.where(usable, np.sqrt(np.where(usable, b, 1) / np.where(usable, a, 1)), 1.0)
 
@@ -160,8 +169,8 @@ class Joint:
     def _residual_of_columns(
         self, v: int, H: np.ndarray, A: np.ndarray, B: np.ndarray, d: np.ndarray
     ) -> Residual:
-        alpha = float(self.alphas[v])
-        units = np.sqrt(alpha) / (self.unit * d) if alpha > 0 else 1 / d
+        alpha, size = float(self.alphas[v]), float(self.sizes[v])
+        units = np.sqrt(size) / (self.unit * d) if size > 0 else 1 / d
         free = slice(None) if self.free is None else self.free
         pulled = alpha * self._pulled(H, A)
         return residual_of(H[:, free], alpha * B[:, free], pulled[:, free], units[free], self.unit**-2)

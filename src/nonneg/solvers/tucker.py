@@ -51,6 +51,7 @@ class Tucker:
     def __init__(self, tensor: Tensor, summary: Summary, pool: Workers) -> None:
         self.tensor, self.pool, self.s = tensor, pool, tensor.source.row_weights
         self.squares, self.size = summary.squares, float(np.sqrt(summary.squares)) or 1.0
+        self.per = 1 / self.size**2
         self.exact = False
 
     def counted(self, factors: Factors) -> Factors:
@@ -176,14 +177,14 @@ class Tucker:
         weights = self.s if d == 0 else None
         norms = np.sqrt(column_squares(V, weights))
         units = 1 / np.where(norms > 0, norms, 1)
-        return residual_of(V, P, positive, units, 1 / self.size**2, row_weights=weights)
+        return residual_of(V, P, positive, units, self.per, row_weights=weights)
 
     def _of_core(self, core: np.ndarray, Y: np.ndarray, positive: np.ndarray, factors: Factors) -> Residual:
         grams, units = self.grams(factors), np.full((), 1 / self.size)
         for G in grams:
             norms = np.sqrt(np.diag(G).astype(np.float64))
             units = np.multiply.outer(units, np.where(norms > 0, norms, 1))
-        return residual_of(core, Y, positive, units, 1 / self.size**2)
+        return residual_of(core, Y, positive, units, self.per)
 
     def residual(self, core: np.ndarray, factors: Factors) -> Residual:
         """The KKT residual at these parts."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..data import Summary
 from ..data.block import Block
+from ..data.filled import mean_weight
 from ..data.products import like, values
 from ..data.tensor import Tensor
 from ..data.threads import Workers
@@ -37,6 +38,7 @@ class TuckerCells(Tucker):
     def __init__(self, tensor: Tensor, summary: Summary, pool: Workers) -> None:
         super().__init__(tensor, summary, pool)
         source, self.top = tensor.source, 1.0
+        self.size /= np.sqrt(mean_weight(source))  # that of X has no weights in it
         if source.weights is not None:  # what is set beside a NaN counts for nothing
             tops = [1.0 if b.weights is None else float(b.weights.max(initial=0)) for b in source.blocks()]
             self.top = max(tops) or 1.0
