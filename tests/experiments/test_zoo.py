@@ -13,7 +13,7 @@ from nonneg.experiments.evaluate import Codes, Scoring, score
 from nonneg.experiments.measures import MEASURES, measure, parts_of, relative_error
 from nonneg.experiments.record import Run, load_all
 from nonneg.experiments.study import ZOO_PRESETS
-from nonneg.experiments.zoo import ENTRIES, OUTSIDE, STACKS, ZOO, stack_layers
+from nonneg.experiments.zoo import DEEP_ENTRIES, ENTRIES, OUTSIDE, STACKS, ZOO, stack_layers
 from nonneg.experiments.zoo_report import assemble, measures_of
 
 HERE = tuple(name for name in ZOO if name not in OUTSIDE)
@@ -67,6 +67,12 @@ def test_every_method_leaves_scores_and_measures(tiny, tmp_path):
         assert 0 <= found["parts_hoyer"] <= 1
         assert 0 <= found["negative_share"] <= 1
         assert found["units"] == (8 if label == "AE2" else 10)
+    for record in load_all(tmp_path):
+        run = record["run"]["method"]
+        if run in DEEP_ENTRIES:  # starts and last passes take time too
+            assert measured[ENTRIES[run].label]["seconds"] > record["history"]["seconds"][-1]
+        if run == "nn-autoencoder":
+            assert record["settings"]["calibration"] == 0  # all images are trained on
     assert measured["NMF"]["negative_share"] == 0
     assert measured["AE1 linear"]["negative_share"] > 0.2
     assert "ClustPy" not in result.text
@@ -121,6 +127,8 @@ def test_measures_of_a_known_model():
     found = measure(X, encode, lambda W: W @ H, H, np.array([[-1.0, 1.0], [1.0, 0.0]]))
     assert found["test_error"] == pytest.approx(10 / 15)
     assert (found["units"], found["dead_units"], found["duplicate_units"]) == (3, 1, 0)
+    tiny = measure(X, encode, lambda W: W @ H, H * 1e-200, np.array([[-1.0, 1.0], [1.0, 0.0]]))
+    assert tiny["dead_units"] == 1
     assert found["negative_share"] == 0.25
     hoyer = (np.sqrt(3) - 7 / 5) / (np.sqrt(3) - 1)
     assert found["parts_hoyer"] == pytest.approx((hoyer + 1) / 2)

@@ -206,7 +206,8 @@ class NonnegativeAutoencoder(DeepFactorization):
         Raises
         ------
         ValueError
-            No rows were held out, or too few for limit="quantile".
+            No rows were held out, or too few for limit="quantile"; a row is so far out that the network's floats do not
+            hold it.
         """
         check_is_fitted(self)
         rate = check_number("false_alarm_rate", false_alarm_rate, positive=True)

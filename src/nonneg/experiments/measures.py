@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nonneg.metrics import hoyer_sparsity
-from nonneg.models.certificate import duplicate_components
+from nonneg.models.reading import summary_of_parts
 
 __all__ = ["MEASURES", "measure", "of_model", "parts_of", "relative_error"]
 
@@ -24,7 +23,6 @@ MEASURES = {
     "seconds_per_epoch": "s / epoch",
     "seconds": "s in all",
 }
-DEAD = 1e-3  # norm of a part, relative to the largest, below which a unit is dead
 
 
 def measure(
@@ -51,27 +49,29 @@ def measure(
     -------
     dict
         `test_error` ‖X − X̂‖ / ‖X‖; `parts_hoyer`, mean over the parts that are not zero (NaN without one);
-        `units`, their number; `dead_units`, parts with a norm below a thousandth of the largest;
-        `duplicate_units`, pairs of living ones whose parts have one direction; `negative_share` of `components`.
+        `units`, their number; and as in `parts_summary`: `dead_units`; `duplicate_units`, pairs of living ones whose
+        parts have one direction; `negative_share` of `components`.
     """
-    sizes = np.linalg.norm(parts, axis=1)
-    dead = set(np.flatnonzero(sizes <= DEAD * sizes.max()).tolist())
-    shown = parts[sizes > 0]
-    return {
-        "test_error": relative_error(X, encode, decode),
-        "parts_hoyer": float(np.mean(hoyer_sparsity(shown, axis=1))) if len(shown) else float("nan"),
-        "units": len(parts),
-        "dead_units": len(dead),
-        "duplicate_units": sum(
-            not set(pair) & dead for pair in duplicate_components(parts.astype(np.float64))
-        ),
-        "negative_share": float(np.mean(components < 0)),
-    }
+    error = relative_error(X, encode, decode)
+    return {"test_error": error} | _of_summary(summary_of_parts(parts, parts, components))
 
 
 def of_model(model: Any, X: NDArray) -> dict[str, float]:
     """Return the measures of an estimator of this library."""
-    return measure(X, model.transform, model.inverse_transform, model.parts(), model.components_)
+    error = relative_error(X, model.transform, model.inverse_transform)
+    return {"test_error": error} | _of_summary(model.parts_summary())
+
+
+def _of_summary(found: dict[str, Any]) -> dict[str, float]:
+    hoyer = found["hoyer_sparsity"]
+    known = hoyer[~np.isnan(hoyer)]  # of a part of zeros it is NaN
+    return {
+        "parts_hoyer": float(np.mean(known)) if len(known) else float("nan"),
+        "units": len(hoyer),
+        "dead_units": len(found["dead"]),
+        "duplicate_units": len(found["duplicates"]),
+        "negative_share": found["negative_share"],
+    }
 
 
 def relative_error(
