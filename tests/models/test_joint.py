@@ -355,6 +355,11 @@ def test_rows_of_which_nothing_is_observed_have_even_codes():
         assert np.array_equal(two.transform({"a": np.full((2, 7), np.nan), "b": None}), even)
         beside = two.transform({"a": np.vstack([A[:1], np.full((1, 7), np.nan)])})
         assert beside == pytest.approx(np.vstack([two.transform({"a": A[:1]}), even[:1]]))
+    with pytest.raises(ValueError, match=r"weights\['b'\] is given for a view that X does not have"):
+        two.transform({"a": A, "b": None}, weights={"b": np.ones(B.shape)})
+    listed = JointNMF(2, random_state=0).fit([A, B])
+    with pytest.raises(ValueError, match=r"weights\[1\] is given for a view that X does not have"):
+        listed.transform([A, None], weights=[None, np.ones(B.shape)])
     with pytest.raises(ValueError, match="no row that is not NaN; leave it out"):
         JointNMF(2).fit({"a": A, "b": 0 * B + np.nan})
 

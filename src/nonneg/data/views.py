@@ -164,6 +164,8 @@ def as_views(
         index = None
         if isinstance(view, tuple):
             view, index = view
+        if view is None and cells is not None:
+            raise ValueError(f"weights{label[1:]} is given for a view that X does not have; put None there")
         source = None if view is None else as_source(view, name=label, weights=cells, missing=missing)
         check_names(f"weights{label[1:]}", cells, None if source is None else source.names)
         sources.append(source)
