@@ -31,6 +31,7 @@ from nonneg.deep.train import EpochRecord, train
 from nonneg.files import Checkpoint, fingerprint
 from nonneg.models.base import Factorization
 from nonneg.models.inputs import arrays_of, draw_seed
+from nonneg.models.units import loss_times
 
 __all__ = ["DeepFactorization"]
 
@@ -182,7 +183,10 @@ class DeepFactorization(Factorization):
         variance = np.average((wide - mean) ** 2, axis=0, weights=source.row_weights)
         self.code_mean_ = mean.astype(codes.dtype)
         self.code_scale_ = np.sqrt(variance).astype(codes.dtype)
-        self.reconstruction_err_ = float(np.sqrt(2 * self._training_loss(source, codes)))
+        error = float(np.sqrt(2 * self._training_loss(source, codes)))
+        self.reconstruction_err_ = loss_times(
+            error, source.weight_power / 2
+        )  # in the unit of the user's weights
         self.n_dead_units_ = len(self.parts_summary()["dead"])
         return codes
 
