@@ -149,6 +149,7 @@ def test_planted_clusters_behind_missing_cells(make):
         assert np.allclose(model.transform(data, weights=weights), F)
 
 
+@pytest.mark.filterwarnings("ignore:X has no observed cell")
 @pytest.mark.parametrize("missing", [0.7, 0.9])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("seed", [0, 1, 2])

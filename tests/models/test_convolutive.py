@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from scipy.optimize import linear_sum_assignment, nnls
 
 from nonneg import NMF, ConvolutiveNMF
+from nonneg.exceptions import ConvergenceWarning
 from nonneg.kernels.convolutive import overlaps, sweep
 from nonneg.solvers.shifts import folded, shifted
 
@@ -275,3 +276,12 @@ def test_refusals():
         ConvolutiveNMF(3, frozen=[0]).fit(X)
     with pytest.raises(ValueError, match="width"):
         ConvolutiveNMF(3, width=0).fit(X)
+
+
+def test_codes_that_are_not_found_are_said():
+    rng = np.random.default_rng(0)
+    X = rng.random((60, 10))
+    model = ConvolutiveNMF(2, width=4, random_state=0, max_iter=5, tol=1.0).fit(X)
+    model.transform(X, weights=np.exp(rng.standard_normal(X.shape)))  # in silence
+    with pytest.warns(ConvergenceWarning, match="codes of ConvolutiveNMF were not found"):
+        model.transform(X, weights=np.exp(6 * rng.standard_normal(X.shape)))

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from matrix_cases import planted, relative
-from nonneg import NMF
+from nonneg import NMF, OrthogonalNMF, TriNMF
 from nonneg.exceptions import ConvergenceWarning
 from nonneg.penalties import L1
 
@@ -102,3 +102,26 @@ def test_a_missing_cell_in_a_row_without_weight():
     )
     assert np.isfinite(model.transform(X)).all()
     assert model.components_ == pytest.approx(other.components_, rel=1e-4)
+
+
+@pytest.mark.parametrize("side", ["W", "H"])
+def test_clusters_say_what_they_hold_there(side):
+    with pytest.warns(UserWarning, match=r"no observed cell in 2 columns .*and in 3 rows") as said:
+        model = OrthogonalNMF(3, orthogonal=side, missing="ignore", random_state=0).fit(HOLES)
+    message = next(str(warning.message) for warning in said if "no observed" in str(warning.message))
+    H, W = model.components_, model.transform(HOLES)
+    assert (W[[7, 9, 12]] == 0).all()
+    if side == "W":
+        assert "the mean of the component's other entries" in message and "W is 0 and the label 0" in message
+        assert H[:, 4] == pytest.approx(np.delete(H, [4, 6], axis=1).mean(axis=1))
+        assert (model.labels_[[7, 9, 12]] == 0).all()
+    else:
+        assert "components_ is 0 and the label 0" in message and "W is 0 there" in message
+        assert (H[:, [4, 6]] == 0).all() and (model.labels_[[4, 6]] == 0).all()
+
+
+def test_boards_say_what_they_hold_there():
+    with pytest.warns(UserWarning, match=r"column_factor_ is 0 and the label 0.*row_factor_ is 0"):
+        model = TriNMF((3, 2), missing="ignore", random_state=0).fit(HOLES)
+    assert (model.column_factor_[[4, 6]] == 0).all() and (model.row_factor_[[7, 9, 12]] == 0).all()
+    assert (model.column_labels_[[4, 6]] == 0).all() and (model.row_labels_[[7, 9, 12]] == 0).all()

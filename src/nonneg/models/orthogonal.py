@@ -30,6 +30,7 @@ from .inputs import start_value
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import power_of, times
+from .unobserved import Unobserved
 
 __all__ = ["OrthogonalNMF"]
 
@@ -74,8 +75,9 @@ class OrthogonalNMF(IterativeFactorization):
     -----
     With "W" the columns of W have norm 1 on the training data (Σ s_i w_ik² = 1 with row weights). A row of zeros
     has label 0. As k-means, the method ends in local minima: several starts help where clusters are close. Rows
-    that differ by a factor only are one cluster here. What no observed cell says anything of is the mean of the
-    component's other entries (0 in codes).
+    that differ by a factor only are one cluster here. With "W" a column of which nothing
+    is observed holds the mean of the component's other entries, and a row has W = 0 and label 0; with "H" such a column
+    is 0 in every component and has label 0, and a row has W = 0. A warning says so.
 
     There is no ``frozen``: the constraint decides the norms of the parts ("W") or which features they have ("H").
 
@@ -129,6 +131,12 @@ class OrthogonalNMF(IterativeFactorization):
             start_value("W_init", W_init, (source.shape[0], k), source),
             start_value("H_init", H_init, (k, source.shape[1]), source),
         )
+        if source.is_masked:
+            mean = "components_ holds the mean of the component's other entries"
+            Unobserved.of(source).say(
+                mean if on_rows else "components_ is 0 and the label 0",
+                "W is 0 and the label 0" if on_rows else "W is 0",
+            )
         points = squares_of(source)[0 if on_rows else 1]  # rows or columns, whichever are clustered
         s = source.row_weights
         u, v = (s, None) if on_rows else (None, s)
@@ -171,7 +179,9 @@ class OrthogonalNMF(IterativeFactorization):
                 if factor is not None:
                     return {"sums": _quotient(*summed(factor if on_rows else factor.T))}
                 if source.is_masked and not first:  # singular vectors know no weights
-                    if rng.integers(k) == 0:  # lines through points need not lead to the best; a partition may
+                    if (
+                        rng.integers(k) == 0
+                    ):  # lines through points need not lead to the best; a partition may
                         labels = rng.integers(k, size=len(points))
                         ones = np.ones(len(points), source.float_dtype)
                         return {"sums": _quotient(*summed(one_each(labels, ones, k)))}

@@ -24,6 +24,7 @@ from .inputs import start_value
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
 from .units import power_of, times
+from .unobserved import Unobserved
 
 __all__ = ["TriNMF"]
 
@@ -68,7 +69,8 @@ class TriNMF(IterativeFactorization):
     -----
     Two clusters of rows whose rows of S are multiples of each other are one cluster: sizes are in F. To cluster by
     level take k-means on the rows. As k-means, the method ends in local minima: several starts help where blocks
-    are close. A row or column without an observed cell is 0 in its factor and has label 0; so is a block of S.
+    are close. A row or column without an observed cell is 0 in its factor and has label 0 (a warning
+    says so); so is a block of S.
     There is no ``frozen``: H_init starts G, whose columns have norm 1 and disjoint supports by definition.
 
     References
@@ -129,6 +131,10 @@ class TriNMF(IterativeFactorization):
         summary = self._in_range(source, summary)
         (k, p), (n, m), s = self._clusters(), source.shape, source.row_weights
         given = (start_value("W_init", W_init, (n, k), source), start_value("H_init", H_init, (p, m), source))
+        if source.is_masked:
+            Unobserved.of(source).say(
+                "column_factor_ is 0 and the label 0", "row_factor_ is 0 and the label 0"
+            )
         rows, columns = squares_of(source)
         rows = rows if s is None else np.where(s > 0, rows, 0)
         ones = np.ones(n) if s is None else s

@@ -47,15 +47,19 @@ class Unobserved:
 
     def warn(self, penalised: bool) -> None:
         """One warning that says how many and which first, if there are any."""
+        if penalised:
+            self.say("components_ holds what the penalties make of it", "W is what the penalties make of it")
+        else:
+            mean = "components_ holds the mean of the component's other entries"
+            self.say(mean, "W is 1 / n_components throughout")
+
+    def say(self, of_columns: str, of_rows: str) -> None:
+        """`warn` in other words, for models that hold other values there."""
         found = []
         if self.columns.any():
-            value = (
-                "what the penalties make of it" if penalised else "the mean of the component's other entries"
-            )
-            found.append(f"{_named(self.columns, 'column')}: components_ holds {value} there")
+            found.append(f"{_named(self.columns, 'column')}: {of_columns} there")
         if self.rows.any():
-            value = "what the penalties make of it" if penalised else "1 / n_components throughout"
-            found.append(f"{_named(self.rows, 'row')}: W is {value} there")
+            found.append(f"{_named(self.rows, 'row')}: {of_rows} there")
         if found:
             warn_user(f"X has no observed cell in {'; and in '.join(found)}")
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..data import Source
 from ..data.threads import Workers
+from ..exceptions import ConvergenceWarning, warn_user
 from ..losses.beta import Stats
 from .iterate import Arrays
 from .kkt import Residual, balance, column_squares, residual_of
@@ -38,6 +39,7 @@ SETTLED, MOVES, GAIN = (
     1e-4,
 )  # of the loss: when patterns are tried at other rows, for how long, and what counts
 CHECK, MAX_SWEEPS, MAX_UPDATES, MAX_PASSES = 16, 4000, 2000, 1000  # for given patterns
+UNSETTLED = 1e-6  # of the largest slope: what codes may leave without a warning
 STILL = 1e-6  # of the largest amount: multiplicative updates that move none by more have ended
 
 
@@ -177,6 +179,14 @@ class Convolution:
             else:
                 t, last = (1 + np.sqrt(1 + 4 * t * t)) / 2, t
                 V = np.maximum(W + H.dtype.type((last - 1) / t) * (W - before), 0)
+        negative, positive = self.slopes(W, H)
+        left = float(np.abs(np.minimum(W * sizes, positive - negative)).max(initial=0))
+        if left > max(UNSETTLED, 100 * tol) * largest:
+            warn_user(
+                f"codes of ConvolutiveNMF were not found in {MAX_PASSES} passes: the residual is {left / largest:.1e} "
+                "and their loss may be far above the least; weights of cells that differ less are sooner met",
+                ConvergenceWarning,
+            )
         return W
 
     def residual(self, W: np.ndarray, H: np.ndarray) -> float:
