@@ -58,7 +58,9 @@ class DeepProbabilisticNMF(DeepFactorization):
         Widths of the encoder's layers between √(m p) and the code; the decoder mirrors them.
     prior_W : float, default=20.0
         a > 0: how many counts the code stands for beside those of a row, in the units of X. More where rows are few or
-        their amounts follow from each other; where X are no counts, a part of the mean total of a row.
+        their amounts follow from each other. Rows of totals far above it speak for themselves, and the network has no
+        say: images of 8 bits have totals of 10,000 and more. To give it one there, and where X are no counts, take a
+        part of the mean total of a row: ``0.3 * X.sum(axis=1).mean()``, say.
     prior_H : float, default=20.0
         b ≥ 0: how many counts of the mean row each part gets beside its own. Above 0, W H is positive wherever a column
         is, so that held-out counts have a finite likelihood.
@@ -93,9 +95,9 @@ class DeepProbabilisticNMF(DeepFactorization):
     Notes
     -----
     `transform` solves (b) for W with H and f held, from the code on: 100 steps, of which none raises the loss; a row's
-    answer is its own. `score` is minus the mean of D(X_ij | (W H)_ij) over the cells, as of ``NMF(loss="kl")``. It
-    judges cells that `transform` saw, and there a prior can only lose: compare models on counts held out, as the page
-    on deep models does.
+    answer is its own, to rounding. `score` is minus the mean of D(X_ij | (W H)_ij) over the cells, as of
+    ``NMF(loss="kl")``. It judges cells that `transform` saw, and there a prior can only lose: compare models on counts
+    held out, as the page on deep models does.
 
     The factors start from ``NMF(loss="kl")``. (a) and (b) have no common objective: (a) fits the code to W as a mean,
     D(θ | f), and not as the mode that (b) takes it for, D(f | θ). With the latter in both, code and W agreed on

@@ -66,7 +66,9 @@ class DANMF(NodeNamesMixin, StackedFactorization):
     graph : None, "X", array-like, sparse matrix or networkx graph, default None
         Over the rows of X. "X": X itself is a symmetric adjacency (n, n), its cells are the edges, relative to the
         largest. Else weights of edges (n, n), ≥ 0 and symmetric, or their Laplacian; where both the graph and X
-        (a DataFrame, a graph) have names of nodes, these are matched, else position decides. None: no third term.
+        (a DataFrame, a graph) have names of nodes, these are matched. Where X has none, nodes 0, 1, …, n − 1 are
+        numbers of rows in whatever order, a networkx graph with other nodes is refused, and the place in a matrix
+        or DataFrame decides. None: no third term.
     strength : float, default 0.1
         λ, which is the paper's; without unit. Beside degrees d, λ d is compared with 1: where it is large, a minimum
         puts all rows into one community.

@@ -99,6 +99,9 @@ class DeepSemiNMF(StackedFactorization):
     widths, and a start that comes from them. As for `SemiNMF`, the bound of the SVD is (nearly) attained where X is
     non-negative: the parts are then one basis of many, and W means what the start, clusters of rows, made of it.
 
+    Where a layer is wider than the rank of X (a code of more components than features), its least-squares codes are not
+    unique: those of float32 data then differ by which rows are coded together, while what they reconstruct agrees.
+
     Two departures from the paper. It updates W by a multiplicative rule, and codes of the layers before it in
     between, which the loss does not see; here these are solved for when they are asked for. And it takes of the many
     best Z_l the smallest (a pseudo-inverse), by which a wide layer is cut down to the rank of the code; here the one

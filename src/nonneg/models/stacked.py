@@ -146,7 +146,7 @@ class StackedFactorization(IterativeFactorization):
     def transform_layers(self, X: Any) -> list[np.ndarray]:
         """Return the codes of X on every layer: W_1 (n_samples, k_1), …, W_p = ``transform(X)``.
 
-        W_l is what `transform` would give were Z_1, …, Z_l all layers.
+        W_l is what `transform` would give were Z_1, …, Z_l all layers. A graph has no part in those before the last.
 
         Parameters
         ----------
