@@ -117,7 +117,7 @@ def test_the_name_of_the_argument_can_be_chosen():
         as_source(np.ones(3), name="X_new")
 
 
-@pytest.mark.parametrize("model", ["ConvexNMF", "KernelNMF", "ArchetypalAnalysis"])
+@pytest.mark.parametrize("model", ["ConvexNMF", "DeepSemiNMF", "KernelNMF", "ArchetypalAnalysis"])
 def test_missing_cells_are_not_sent_to_a_model_that_refuses_the_others(model):
     """NMF fills cells, but takes no negative ones."""
     X = np.where(GOOD == 7, np.nan, GOOD)
@@ -125,7 +125,9 @@ def test_missing_cells_are_not_sent_to_a_model_that_refuses_the_others(model):
         ValueError, match=r"needs every cell: fill them first \(nonneg\.NMF\(missing='ignore'\)"
     ):
         getattr(nonneg, model)().fit(X)
-    with pytest.raises(ValueError, match=r"needs every cell: .*sklearn\.impute.*NMF does not take"):
+    with pytest.raises(
+        ValueError, match=r"every cell: .*sklearn\.impute.*NMF does not take\), or take nonneg.SemiNMF"
+    ):
         getattr(nonneg, model)().fit(X - 300)
 
 

@@ -220,7 +220,8 @@ def check_cells(
 def _filler(negative: int) -> str:
     if negative:
         return (
-            "fill them first (sklearn.impute.KNNImputer, say: X has negative cells, which NMF does not take)"
+            "fill them first (sklearn.impute.KNNImputer, say: X has negative cells, which NMF does not take), or take "
+            "nonneg.SemiNMF(missing='ignore')"
         )
     return "fill them first (nonneg.NMF(missing='ignore') has impute)"
 
