@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -379,6 +381,14 @@ def test_frozen_components_stay_bit_for_bit_in_every_view(masked):
     assert free.reconstruction_err_ < model.reconstruction_err_
     whole = JointNMF(3, frozen=range(3)).fit(X, H_init=H, weights=weights)
     assert np.array_equal(whole.components_, H)
+    for dtype, c, h in ((np.float32, 1e30, 1e-20), (np.float64, 1e300, 1e-10)):
+        near, far = [planted()[0][v].astype(dtype) for v in (0, 2)], (h * H[:, [*range(20), *range(28, 33)]])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are dead beside X
+            kept = JointNMF(3, frozen=[1], max_iter=5).fit([c * view for view in near], H_init=far)
+        assert np.array_equal(kept.components_[1], far[1].astype(dtype))
+    with pytest.raises(ValueError, match=r"H_init reaches .* too far above X"):
+        JointNMF(3, frozen=[1]).fit(near, H_init=1e300 * far / h)
     with pytest.raises(ValueError, match="frozen= needs H_init"):
         JointNMF(3, frozen=[1]).fit(X)
     with pytest.raises(ValueError, match=r"frozen=\[3\] must hold component indices"):

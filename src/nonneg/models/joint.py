@@ -300,6 +300,9 @@ class JointNMF(IterativeFactorization):
                 for H, gap in zip(Hs, gaps, strict=True)
             ]
             self._accept(Hs, joint, frozen)
+        if frozen.any():  # bit for bit, also where the units of X have no place for them
+            parts = [np.asarray(H)[frozen] for H in self._view_parts(H_init)]
+            self.components_[frozen] = np.hstack(parts)
         return self._rows(views)
 
     def _start_values(
@@ -310,10 +313,7 @@ class JointNMF(IterativeFactorization):
             if W_init is not None:
                 raise ValueError("W_init was given without H_init; give both, or H_init alone")
             return None, None
-        if isinstance(H_init, Mapping):
-            H_init = [H_init[name] for name in self.view_names_ or []]
-        elif not isinstance(H_init, (list, tuple)) or np.ndim(H_init[0]) < 2:
-            H_init = np.split(np.asarray(H_init), np.cumsum(views.widths)[:-1], axis=1)
+        H_init = self._view_parts(H_init)
         if len(H_init) != len(views.widths):
             raise ValueError(f"H_init has {len(H_init)} views, X has {len(views.widths)}")
         Hs: list[np.ndarray] = []
@@ -322,6 +322,14 @@ class JointNMF(IterativeFactorization):
             assert found is not None
             Hs.append(np.ascontiguousarray(found.T))
         return self._start_value("W_init", W_init, (views.shape[0], k), views), Hs
+
+    def _view_parts(self, H_init: Any) -> Any:
+        """One array (k, m_v) for each view, as the user gave them."""
+        if isinstance(H_init, Mapping):
+            return [H_init[name] for name in self.view_names_ or []]
+        if not isinstance(H_init, (list, tuple)) or np.ndim(H_init[0]) < 2:
+            return np.split(np.asarray(H_init), np.cumsum(self.view_widths_)[:-1], axis=1)
+        return H_init
 
     def _accept(self, Hs: list[np.ndarray], joint: Joint, frozen: np.ndarray) -> None:
         """Set the components, all but frozen ones of one size."""
