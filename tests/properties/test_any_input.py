@@ -174,7 +174,9 @@ def causes(drawn: Drawn, loss: Any, solver: str) -> list[str]:
     found = []
     if not observed[rows > 0].any():
         found.append("no observed cell")
-    if solver in ("anls", "als") and ("weights" in drawn.fit or not observed.all()):
+    weights = drawn.fit.get("weights", np.ones((1, 1)))
+    even = (weights == weights.flat[0]).all() and np.frexp(weights.flat[0])[0] == 0.5  # in their unit 1
+    if solver in ("anls", "als") and not (even and observed.all()):
         found.append(f"solver={solver!r} takes no missing cells")
     if as_loss(loss).beta <= 0 and (drawn.X[observed] <= 0).any():
         found.append("needs X > 0")

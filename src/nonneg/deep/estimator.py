@@ -183,10 +183,8 @@ class DeepFactorization(Factorization):
         variance = np.average((wide - mean) ** 2, axis=0, weights=source.row_weights)
         self.code_mean_ = mean.astype(codes.dtype)
         self.code_scale_ = np.sqrt(variance).astype(codes.dtype)
-        error = float(np.sqrt(2 * self._training_loss(source, codes)))
-        self.reconstruction_err_ = loss_times(
-            error, source.weight_power / 2
-        )  # in the unit of the user's weights
+        error = np.sqrt(2 * self._training_loss(source, codes))
+        self.reconstruction_err_ = loss_times(error, source.weight_power / 2)
         self.n_dead_units_ = len(self.parts_summary()["dead"])
         return codes
 
