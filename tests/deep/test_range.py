@@ -25,6 +25,7 @@ def test_rows_beyond_float32_are_refused_with_a_remedy(model):
         ):
             call(FAR)
     assert np.isfinite(fitted.transform(X * 1e-310)).all()
+    assert np.isfinite(small(model, precision="float64").fit_transform(X.astype(np.float32))).all()
     wide = small(model, precision="float64").fit(X)
     assert np.isfinite(wide.transform(FAR)).all()
 

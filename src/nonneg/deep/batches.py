@@ -86,7 +86,7 @@ class Batches:
             # before any cast: float64 data may be out of float32's range
             with np.errstate(over="ignore"):
                 found /= found.dtype.type(self.scale)
-        top = torch.finfo(self.dtype).max
+        top = min(torch.finfo(self.dtype).max, float(np.finfo(found.dtype).max))
         if not (found.min(initial=0) >= -top and found.max(initial=0) <= top):
             held = (np.abs(found) <= top).all(axis=1)
             raise too_far(int(rows[int(held.argmin())]), self.dtype)
