@@ -48,6 +48,8 @@ class NTF(TensorFactorization):
         ½ (x − y)², or x log(x / y) − x + y for counts.
     missing : {"error", "ignore", "unstored"}, default="error"
         ``"ignore"``: NaN cells are missing. ``"unstored"``: so are cells that a sparse X does not store.
+        A ``sparse.COO`` with NaN needs ``"unstored"``. Where nothing is observed of a slice, its row of the factor is
+        the mean of the others, W of such a sample 1 / n_components, and a warning says so.
     frozen : array-like of int, optional
         Components whose columns of ``H_init`` stay bit for bit, and at the size they have there, in all ``factors_``
         but the first and in ``components_``.

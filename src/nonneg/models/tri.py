@@ -47,7 +47,8 @@ class TriNMF(IterativeFactorization):
         As for `NMF`. Cells with weights (``weights`` of `fit`, 0 means missing) keep every step exact.
     n_init : int, default=1
         Starts: the first from the singular vectors, with lines through the points that lie farthest apart; the others
-        with lines drawn at random. Where cells are missing these go through points of X itself.
+        with lines drawn at random. Where cells are missing these go through points of X itself, but for one start
+        in max(k, l), on average, from partitions drawn at random.
     max_iter, tol, max_time, checkpoint, random_state, verbose
         As for `NMF`. The residual is that of the factors on their supports.
 
@@ -181,6 +182,11 @@ class TriNMF(IterativeFactorization):
             ) -> tuple[np.ndarray, np.ndarray]:
                 """F or G from lines through points, by their observed cells: singular vectors know no weights."""
                 S, kind = np.zeros((k, p)), source.float_dtype
+                if (
+                    rng.integers(max(k, p)) == 0
+                ):  # lines through points need not lead to the best; a partition may
+                    F = one_each(rng.integers(k, size=n), np.ones(n, kind), k)
+                    return F, one_each(rng.integers(p, size=m), np.ones(m, kind), p)
                 if rng.integers(2):
                     XG, wG = products.right(G), products.right_squares(G)
                     _refill(S, np.ones(k, bool), XG, wG, rows, rows, rng)

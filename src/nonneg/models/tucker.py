@@ -45,6 +45,8 @@ class NonnegativeTucker(TensorFactorization):
         Components of each way, the first of them ``n_components_``; one number for all.
     missing : {"error", "ignore", "unstored"}, default="error"
         ``"ignore"``: NaN cells are missing. ``"unstored"``: so are cells that a sparse X does not store.
+        A ``sparse.COO`` with NaN needs ``"unstored"``. Where nothing is observed of a slice, its row of the factor is
+        the mean of the others, W of such a sample 1 / n_components, and a warning says so.
     n_init : int, default=1
         Random starts; the best is kept.
     max_iter : int, default=500
