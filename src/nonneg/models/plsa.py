@@ -26,7 +26,7 @@ from .callbacks import with_callbacks
 from .inputs import frozen_mask, shares
 from .iterative import IterativeFactorization
 from .parameters import ITERATION_PARAMETERS
-from .units import power_of, set_floor, weights_rescaled
+from .units import set_floor, weights_rescaled
 from .unobserved import Unobserved, filled
 
 __all__ = ["PLSA"]
@@ -169,13 +169,12 @@ class PLSA(IterativeFactorization):
         weight_power, summary = weights_rescaled(source, summary)
         k, (n, m) = int(self.n_components), source.shape
         W0 = self._start_value("W_init", W_init, (n, k), source)
-        H0 = self._start_value("H_init", H_init, (k, m), source, power=power_of(source))
+        H0 = self._start_value("H_init", H_init, (k, m), source)  # shares, whatever the unit of X
         if W0 is not None and H0 is None:
             raise ValueError("W_init was given without H_init; give both, or H_init alone")
         frozen = self._frozen(H_init, k)
-        topics = self._start_value("H_init", H_init, (k, m), source)
-        if H0 is not None and topics is not None and frozen.any():
-            W0, H0 = _with_topics(W0, H0, topics, frozen)
+        if H0 is not None and frozen.any():
+            W0, H0 = _with_topics(W0, H0, H0, frozen)
         problem = _problem(source, summary, frozen)
         with workers(len(source.bounds())) as pool:
             method = (Hybrid if self.method == "hybrid" else EM)(problem, pool)
