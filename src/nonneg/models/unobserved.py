@@ -81,7 +81,8 @@ class UnobservedSlices:
         found = Unobserved.of(source)
         columns = found.columns.reshape(shape[1:])
         axes = range(columns.ndim)
-        return cls([found.rows, *(columns.all(axis=tuple(e for e in axes if e != d)) for d in axes)])
+        sides = [np.asarray(columns.all(axis=tuple(e for e in axes if e != d))) for d in axes]
+        return cls([found.rows, *sides])
 
     def cleared(self, d: int, F: np.ndarray, held: np.ndarray | None = None) -> np.ndarray:
         """Factor ``d`` with 0 in these slices, where nothing moves it; columns in ``held`` as they are."""
