@@ -341,6 +341,17 @@ def test_dead_components_are_named_once(name):
         assert said[0].startswith(f"{name}: components {dead} are dead")
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, cls in FAMILY.items() if has_fit_parameter(cls, "sample_weight")]
+)
+def test_the_unit_of_row_weights_is_of_no_account(name):
+    model = fresh(name, tol=1e-3)
+    X, found = data_for(model), []
+    for unit in (1.0, 1e3, 1e6):
+        found.append(clone(model).fit(X, sample_weight=np.full(len(X), unit)).score(X))
+    assert found == pytest.approx([found[0]] * 3, rel=1e-6)
+
+
 def holes(X, seed=1):
     """Weights of the cells of which two in ten are 0."""
     rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from ..losses.beta import floor_of
 __all__ = ["exponent_of", "loss_times", "power_of", "rescaled", "taken_back", "times", "weights_rescaled"]
 
 NEAR = 20  # data within 2^±20 are fitted as they are
-MANY_TIMES = 20  # weights up to 2^20 are taken for numbers of rows
+MANY_TIMES = 4  # weights up to 2^4 are taken for numbers of rows
 FAINTEST = 2.0**-60  # of the largest cell: a mean that rows without weight hide
 FARTHEST = 1000  # beyond, 2^-power would be no float
 
@@ -41,7 +41,8 @@ def weights_rescaled(source: Source, summary: Summary) -> tuple[int, Summary]:
     """Bring row weights with a mean far from 1 near it; return the power of two taken out, and the summary after it.
 
     Weights that sum to one, say, would else make the gradient of H (a sum over rows) small beside that of W (one row at
-    a time), and a fit would seem converged before H has moved. Weights of 1 and more count rows, and stay.
+    a time), and a fit would seem converged before H has moved; large ones, before W has. Weights of 1 to 16 count rows,
+    and stay: a row of weight 2 is the row twice, to the last iteration.
     """
     if source.row_weights is None:
         return 0, summary
