@@ -208,6 +208,6 @@ def test_pick_rows_stops_at_the_rank():
 def test_auto_and_unknown_names():
     assert np.array_equal(start("auto", NOISY, 4), start("nndsvda", NOISY, 4))
     assert np.array_equal(start("auto", NOISY, 50), start("random", NOISY, 50))
-    assert np.array_equal(start("auto", NOISY, 4, weights=2 * np.ones_like(NOISY)), start("random", NOISY, 4))
+    assert np.array_equal(start("auto", NOISY, 4, weights=3 * np.ones_like(NOISY)), start("random", NOISY, 4))
     with pytest.raises(ValueError, match=r"init='svd'.*'nndsvd'"):
         start("svd", NOISY, 2)

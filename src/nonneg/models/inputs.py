@@ -172,10 +172,12 @@ def start_value(
     shape: tuple[int, ...],
     source: Source,
     *,
-    power: int = 0,
+    power: int | None = 0,
     any_sign: bool = False,
 ) -> np.ndarray | None:
     """A start value of the user, times 2^power, as floats of the fit; None where there is none.
+
+    ``power=None``: X is not brought near 1 before the fit, and the start value need not be near it either.
 
     Raises
     ------
@@ -191,7 +193,8 @@ def start_value(
     number = array.dtype.kind in "fiub" and bool(np.isfinite(array).all())
     if not number or (not any_sign and bool((array < 0).any())):
         raise ValueError(f"{name} must be finite{'' if any_sign else ' and non-negative'}")
-    largest = float(np.abs(array).max(initial=0))
+    largest = 0.0 if power is None else float(np.abs(array).max(initial=0))
+    power = power or 0
     if largest > 0 and np.frexp(largest)[1] + power > np.finfo(source.float_dtype).maxexp // 2 - SPARE_BITS:
         raise ValueError(
             f"{name} reaches {largest:.3g}, too far above X for a fit in {source.float_dtype}, which holds sums of "

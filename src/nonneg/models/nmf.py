@@ -274,8 +274,8 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
 
     def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:
         k, (n, m) = int(self.n_components), source.shape
-        W = start_value("W_init", W_init, (n, k), source)
-        H = start_value("H_init", H_init, (k, m), source)
+        W = start_value("W_init", W_init, (n, k), source, power=None)
+        H = start_value("H_init", H_init, (k, m), source, power=None)
         if W is not None and H is None:
             raise ValueError("W_init was given without H_init; give both, or H_init alone")
         if H is not None and self.n_init > 1:
