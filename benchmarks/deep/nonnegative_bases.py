@@ -76,9 +76,8 @@ def main() -> None:
             rows.append(measure(train, test.data, test.target, seed, **how))
             print(json.dumps({"nonnegative_weights": held, "seed": seed} | rows[-1]), flush=True)
         table = np.array([list(row.values()) for row in rows])
-        cells = [
-            f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(table.mean(axis=0), table.std(axis=0), strict=True)
-        ]
+        spread = table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(len(COLUMNS))
+        cells = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in zip(table.mean(axis=0), spread, strict=True)]
         print(f"| {'≥ 0' if held else 'any sign'} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -146,10 +146,8 @@ class ReadingMixin:
                     f"changes[{k}]={change!r} must not be negative, as amounts of {type(self).__name__} are not; 0 "
                     "removes a part"
                 )
-            if (
-                W.dtype.kind != "f" and amounts.dtype.kind == "f"
-            ):  # integer models keep integers where they can
-                W = W.astype(np.float64)
+            if W.dtype.kind != "f" and amounts.dtype.kind == "f":
+                W = W.astype(np.float64)  # else integer models keep integers
             with np.errstate(over="ignore"):
                 W[:, k] = amounts if amounts.ndim else W[:, k] * amounts
         with np.errstate(over="ignore", invalid="ignore"):
