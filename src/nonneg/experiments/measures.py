@@ -20,8 +20,8 @@ MEASURES = {
     "dead_units": "dead",
     "duplicate_units": "duplicate pairs",
     "negative_share": "negative share of W",
-    "seconds_per_epoch": "s / epoch",
-    "seconds": "s in all",
+    "seconds_per_epoch": "CPU s / epoch",
+    "seconds": "CPU s in all",
 }
 
 

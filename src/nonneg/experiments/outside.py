@@ -47,7 +47,7 @@ def fit_outside(
     Returns
     -------
     measures : dict
-        As `measure` returns them, and `seconds`.
+        As `measure` returns them, and `seconds` of processor time.
     parts : ndarray (k, m)
         What a unit adds to the data.
     """
@@ -58,10 +58,10 @@ def fit_outside(
     with _quiet(run.seed):
         import clustpy.deep  # noqa: F401  takes seconds, which are not of the training
 
-        started = time.perf_counter()
+        started = time.process_time()
         fit = _dec if run.method == "clustpy-dec" else _autoencoder
         network, own = fit(run, training, layers, scaled[0])
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         code_test, code_probe = network.transform(scaled[1]), network.transform(scaled[2])
     labels = {name: _silent(run.seed, function, scaled[1]) for name, function in own.items()}
     report(Codes(run.method, run.epochs, code_test, code_probe, own=labels))

@@ -128,8 +128,8 @@ def _table(study: Study, records: list[dict[str, Any]]) -> Table | None:
         _notes(study, records),
         "What a model makes of the test images, ‖X − X̂‖ / ‖X‖, and of its units, over training seeds: Hoyer's sparsity "
         "of `parts()` (0: even, 1: one pixel); units; dead ones, whose part has a norm below a thousandth of the "
-        "largest; pairs of parts of one direction; the share of `components_` below 0; seconds of the whole fit (NMF "
-        "and stacks have no epochs):",
+        "largest; pairs of parts of one direction; the share of `components_` below 0; seconds of processor "
+        "time of the whole fit (NMF and stacks have no epochs):",
         _drawn(measures),
     ]
     rows = [row for row in scores if row["clustering"] != "linear"] + measures
