@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = {
     "load": "nonneg.io",
+    "as_source": "nonneg.data",
     "exact_nmf": "nonneg.exact",
     "nonnegative_rank": "nonneg.exact",
     "nonnegative_rank_factorization": "nonneg.exact",

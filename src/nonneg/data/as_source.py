@@ -27,6 +27,9 @@ def as_source(
     weights: Any = None,
     sample_weight: Any = None,
     missing: str = "error",
+    layer: str | None = None,
+    memory_limit: int | str | None = None,
+    client: Any = None,
     name: str = "X",
 ) -> Source:
     """Turn ``X`` into a `Source`, without copying it.
@@ -41,6 +44,12 @@ def as_source(
         Non-negative weights of the rows.
     missing : {"error", "ignore", "unstored"}
         ``"ignore"``: NaN cells are missing. ``"unstored"``: so are cells that a sparse X does not store.
+    layer : str, optional
+        AnnData: a layer instead of ``X.X``. HDF5: the data set in the file. Zarr: the array in the group.
+    memory_limit : int or str, optional
+        Bytes, or ``"500MB"``, ``"2GB"``: how much of X is held in memory at once, where it is read from a file.
+    client : dask.distributed.Client, optional
+        Whose workers do the passes over X.
     name : str
         What messages call X.
 
@@ -53,6 +62,10 @@ def as_source(
     """
     if missing not in _MISSING:
         raise ValueError(f"missing={missing!r} is unknown; choose one of {', '.join(map(repr, _MISSING))}")
+    if layer is not None:
+        raise ValueError(
+            f"layer={layer!r}: {name} has no layers; leave it out (AnnData, HDF5 and Zarr have them)"
+        )
     if isinstance(X, Source):
         source = copy.copy(X)  # what one fit notes on it is not for the next
         source.scale = 1.0

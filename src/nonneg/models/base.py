@@ -17,9 +17,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import Source, Summary, as_source
 from ..data.as_source import check_cells
-from ..data.names import check_names
-from ..data.paths import open_path
+from ..data.names import check_names, column_names, compare_names
 from ..data.products import half_squares
+from ..exceptions import warn_user
 from .inputs import check_count
 from .reading import ReadingMixin
 from .suggest import suggestion
@@ -80,6 +80,9 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         weights: Any = None,
         W_init: Any = None,
         H_init: Any = None,
+        layer: str | None = None,
+        memory_limit: int | str | None = None,
+        client: Any = None,
     ) -> Factorization:
         """Fit the model to X.
 
@@ -95,6 +98,8 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : array-like of shape (n_components, n_features), optional
             Start values. Names of the columns of ``H_init`` are compared with those of X, as for ``weights``.
+        layer, memory_limit, client : optional
+            How X is read; see `nonneg.as_source`, which every method takes the result of as X too.
 
         Returns
         -------
@@ -105,6 +110,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         ValueError, TypeError
             For parameters out of range and for data the model cannot take; the message names the argument.
         """
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         self._fit(X, sample_weight, weights, W_init, H_init)
         return self
 
@@ -117,8 +123,12 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         weights: Any = None,
         W_init: Any = None,
         H_init: Any = None,
+        layer: str | None = None,
+        memory_limit: int | str | None = None,
+        client: Any = None,
     ) -> np.ndarray:
         """Fit the model and return W: the same numbers as ``fit(X).transform(X)``."""
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         return self._fit(X, sample_weight, weights, W_init, H_init, want_W=True)
 
     def _fit(
@@ -141,7 +151,15 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             W = self._transform_source(source)
         return W
 
-    def transform(self, X: Any, *, weights: Any = None) -> np.ndarray:
+    def transform(
+        self,
+        X: Any,
+        *,
+        weights: Any = None,
+        layer: str | None = None,
+        memory_limit: int | str | None = None,
+        client: Any = None,
+    ) -> np.ndarray:
         """Return W of shape (n_samples, n_components) for X with the components held fixed.
 
         Parameters
@@ -149,8 +167,11 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         X : array-like, sparse, DataFrame, memmap or path, (n_samples, n_features_in_)
         weights : array-like or sparse of shape (n_samples, n_features), optional
             Weights of the cells; 0 means missing.
+        layer, memory_limit, client : optional
+            How X is read; see `nonneg.as_source`.
         """
         check_is_fitted(self)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         source = self._source(X, weights=weights, whom="transform")
         self._check_data(source, "transform")
         return self._transform_source(source)
@@ -165,7 +186,17 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             )
         return self._inverse(codes)
 
-    def score(self, X: Any, y: Any = None, *, weights: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        weights: Any = None,
+        sample_weight: Any = None,
+        layer: str | None = None,
+        memory_limit: int | str | None = None,
+        client: Any = None,
+    ) -> float:
         """Minus the mean loss of X, which may be new data: higher is better.
 
         The mean is over the observed cells, each with its weight: − loss / Σ_ij s_i w_ij.
@@ -178,8 +209,11 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             w, weights of the cells; 0 means missing.
         sample_weight : array-like of shape (n_samples,), optional
             s, weights of the rows.
+        layer, memory_limit, client : optional
+            How X is read; see `nonneg.as_source`.
         """
         check_is_fitted(self)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         source = self._source(X, weights=weights, sample_weight=sample_weight, whom="score")
         summary = self._check_data(source, "score")
         return self._score_source(source, summary)
@@ -235,6 +269,10 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
 
     # -- what is done for it --------------------------------------------------------------------------------
 
+    def _opened(self, X: Any, **how: Any) -> Any:
+        """X as a source where the user says how it is read, else X; ``how`` as for `nonneg.as_source`."""
+        return as_source(X, **how) if any(value is not None for value in how.values()) else X
+
     def _source(
         self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False
     ) -> Source:
@@ -242,15 +280,12 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             raise ValueError(
                 f"{type(self).__name__}.{whom} takes no cell weights; impute missing cells first"
             )
-        if isinstance(X, (str, os.PathLike)):
-            X = open_path(X)  # a table has names
         source = as_source(
             X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error")
         )
         if not reset and source.shape[1] != self.n_features_in_:  # rather than of its shape, speak of NaN
             check_cells(source, whom=f"{type(self).__name__}.{whom}", non_negative=False, takes_missing=False)
-        if hasattr(X, "shape") or hasattr(X, "__len__"):
-            validate_data(self, X, reset=reset, skip_check_array=True)
+        self._check_feature_names(X, source, reset)
         check_names("weights", weights, getattr(self, "feature_names_in_", None))
         if reset:
             self.n_features_in_ = source.shape[1]
@@ -260,6 +295,20 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
                 f"{self.n_features_in_} features as input"
             )
         return source
+
+    def _check_feature_names(self, X: Any, source: Source, reset: bool) -> None:
+        """Note or compare names of columns: those of tables as scikit-learn does, those of files likewise."""
+        if source.names is None or column_names(X) is not None:
+            shown = source if isinstance(X, (str, os.PathLike)) else X
+            if hasattr(shown, "shape") or hasattr(shown, "__len__"):
+                validate_data(self, shown, reset=reset, skip_check_array=True)
+        elif reset:
+            self.feature_names_in_ = np.asarray(source.names, dtype=object)
+        elif not hasattr(self, "feature_names_in_"):
+            warn_user(f"X has feature names, but {type(self).__name__} was fitted without feature names")
+        else:
+            fitted = list(self.feature_names_in_)
+            compare_names("X", source.names, fitted, "the fit", "model.feature_names_in_")
 
     def _check_data(self, source: Source, whom: str) -> Summary:
         with np.errstate(over="ignore", invalid="ignore"):

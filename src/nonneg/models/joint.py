@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,7 @@ class JointNMF(IterativeFactorization):
 
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
-        H_init: Any = None,
+        H_init: Any = None, layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
     ) -> JointNMF:  # fmt: skip
         """Fit the model to views of the same rows.
 
@@ -158,6 +159,8 @@ class JointNMF(IterativeFactorization):
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : list or dict of array-like of shapes (n_components, m_v), optional
             Start values; also as one array (n_components, Σ m_v).
+        layer, memory_limit, client : optional
+            How each view is read; see `nonneg.as_source`.
 
         Returns
         -------
@@ -168,20 +171,27 @@ class JointNMF(IterativeFactorization):
         ValueError, TypeError
             For parameters out of range and for data the model cannot take; the message names the view.
         """
-        super().fit(X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init)
+        super().fit(
+            X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init,
+            layer=layer, memory_limit=memory_limit, client=client,
+        )  # fmt: skip
         return self
 
     def fit_transform(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
-        H_init: Any = None,
+        H_init: Any = None, layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
     ) -> np.ndarray:  # fmt: skip
         """Fit the model to views (see `fit`) and return W: the same numbers as ``fit(X).transform(X)``."""
         W = super().fit_transform(
-            X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init
-        )
+            X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init,
+            layer=layer, memory_limit=memory_limit, client=client,
+        )  # fmt: skip
         return _indexed(W, X)
 
-    def transform(self, X: Any, *, weights: Any = None) -> np.ndarray:
+    def transform(
+        self, X: Any, *, weights: Any = None, layer: str | None = None,
+        memory_limit: int | str | None = None, client: Any = None,
+    ) -> np.ndarray:  # fmt: skip
         """Return W of shape (n_samples, n_components) for views of new rows with the components held fixed.
 
         Parameters
@@ -192,10 +202,27 @@ class JointNMF(IterativeFactorization):
             ``set_output`` asks for DataFrames.
         weights : list or dict of array-like or sparse of shapes (n_samples, m_v), optional
             As for `fit`.
+        layer, memory_limit, client : optional
+            As for `fit`.
         """
-        return _indexed(super().transform(X, weights=weights), X)
+        W = super().transform(X, weights=weights, layer=layer, memory_limit=memory_limit, client=client)
+        return _indexed(W, X)
 
     # -- data -----------------------------------------------------------------------------------------------
+
+    def _opened(self, X: Any, **how: Any) -> Any:
+        if isinstance(X, (str, os.PathLike)) and Path(X).suffix == ".npz":  # several views in one file
+            return X
+        if not are_views(X):
+            return super()._opened(X, **how)
+        if isinstance(X, Mapping):
+            return {name: self._opened_view(view, how) for name, view in X.items()}
+        return [self._opened_view(view, how) for view in X]
+
+    def _opened_view(self, view: Any, how: dict[str, Any]) -> Any:
+        if isinstance(view, tuple):
+            return super()._opened(view[0], **how), view[1]
+        return None if view is None else super()._opened(view, **how)
 
     def _source(
         self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False

@@ -30,7 +30,7 @@ class TensorFactorization(IterativeFactorization):
 
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
-        H_init: Any = None,
+        H_init: Any = None, layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
     ) -> TensorFactorization:  # fmt: skip
         """Fit the model to an n-way array.
 
@@ -46,6 +46,8 @@ class TensorFactorization(IterativeFactorization):
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : list of array-like of shapes (I_d, n_components), d = 2, …, N, optional
             `NTF` only: start values of the factors.
+        layer, memory_limit, client : optional
+            How X is read; see `nonneg.as_source`.
 
         Returns
         -------
@@ -56,10 +58,16 @@ class TensorFactorization(IterativeFactorization):
         ValueError, TypeError
             For parameters out of range and for data the model cannot take; the message names the argument.
         """
-        super().fit(X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init)
+        super().fit(
+            X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init,
+            layer=layer, memory_limit=memory_limit, client=client,
+        )  # fmt: skip
         return self
 
-    def transform(self, X: Any, *, weights: Any = None) -> np.ndarray:
+    def transform(
+        self, X: Any, *, weights: Any = None, layer: str | None = None,
+        memory_limit: int | str | None = None, client: Any = None,
+    ) -> np.ndarray:  # fmt: skip
         """Return W of shape (n_samples, n_components) for new samples with the components held fixed.
 
         Parameters
@@ -68,14 +76,19 @@ class TensorFactorization(IterativeFactorization):
             The samples have the shape ``tensor_shape_``.
         weights : array-like or sparse.COO of shape (n_samples, I_2, …, I_N), optional
             Weights of the cells; 0 means missing.
+        layer, memory_limit, client : optional
+            How X is read; see `nonneg.as_source`.
         """
-        return super().transform(X, weights=weights)
+        return super().transform(X, weights=weights, layer=layer, memory_limit=memory_limit, client=client)
 
     def inverse_transform(self, W: Any) -> np.ndarray:
         """Return the reconstruction of X, (n_samples, I_2, …, I_N), from codes W of shape (n_samples, n_components)."""
         return super().inverse_transform(W)
 
-    def score(self, X: Any, y: Any = None, *, weights: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self, X: Any, y: Any = None, *, weights: Any = None, sample_weight: Any = None,
+        layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+    ) -> float:  # fmt: skip
         """Minus the mean loss of X, which may be new samples: higher is better.
 
         The mean is over the observed cells, each with its weight: − loss / Σ s_i w_ij….
@@ -88,8 +101,13 @@ class TensorFactorization(IterativeFactorization):
             w, weights of the cells; 0 means missing.
         sample_weight : array-like of shape (n_samples,), optional
             s, weights of the samples.
+        layer, memory_limit, client : optional
+            How X is read; see `nonneg.as_source`.
         """
-        return super().score(X, y, weights=weights, sample_weight=sample_weight)
+        return super().score(
+            X, y, weights=weights, sample_weight=sample_weight,
+            layer=layer, memory_limit=memory_limit, client=client,
+        )  # fmt: skip
 
     def _source(
         self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False

@@ -36,17 +36,21 @@ class UnweightedFactorization(Factorization):
 
     @_refusing_weights
     def fit(  # type: ignore[override]
-        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None
-    ) -> Factorization:
+        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None,
+        layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+    ) -> Factorization:  # fmt: skip
         """Fit the model to X; as `Factorization.fit`, without weights."""
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         self._fit(X, None, None, W_init, H_init)
         return self
 
     @_refusing_weights
     def fit_transform(  # type: ignore[override]
-        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None
-    ) -> np.ndarray:
+        self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None,
+        layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+    ) -> np.ndarray:  # fmt: skip
         """Fit the model and return W."""
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         return self._fit(X, None, None, W_init, H_init, want_W=True)
 
 
@@ -57,15 +61,19 @@ class WeightedCellsFactorization(UnweightedFactorization):
 
     @_refusing_weights
     def fit(  # type: ignore[override]
-        self, X: Any, y: Any = None, *, weights: Any = None, W_init: Any = None, H_init: Any = None
-    ) -> Factorization:
+        self, X: Any, y: Any = None, *, weights: Any = None, W_init: Any = None, H_init: Any = None,
+        layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+    ) -> Factorization:  # fmt: skip
         """Fit the model to X; as `Factorization.fit`, without weights of rows."""
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         self._fit(X, None, weights, W_init, H_init)
         return self
 
     @_refusing_weights
     def fit_transform(  # type: ignore[override]
-        self, X: Any, y: Any = None, *, weights: Any = None, W_init: Any = None, H_init: Any = None
-    ) -> np.ndarray:
+        self, X: Any, y: Any = None, *, weights: Any = None, W_init: Any = None, H_init: Any = None,
+        layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+    ) -> np.ndarray:  # fmt: skip
         """Fit the model and return W."""
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         return self._fit(X, None, weights, W_init, H_init, want_W=True)
