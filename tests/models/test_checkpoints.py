@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import numba
 import numpy as np
 import pytest
 
+import matrix_cases
 import reference as ref
 from matrix_cases import case, fitted, planted
 from nonneg.exceptions import CheckpointError
@@ -103,7 +105,7 @@ def test_an_error_in_the_middle_leaves_a_usable_checkpoint(tmp_path, monkeypatch
         patch.setattr(MU, "iterate", failing)
         with pytest.raises(KeyboardInterrupt):
             fitted(X, checkpoint=tmp_path, **given)
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000000005.zip"]
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint-000000000.zip", "checkpoint-000000005.zip"]
     same_bits(fitted(X, checkpoint=tmp_path, **given), fitted(X, **given))
 
 
@@ -127,13 +129,35 @@ def test_other_data_or_parameters_are_refused(tmp_path):
     fitted(X, max_iter=6, checkpoint=tmp_path)  # and it is still usable
 
 
-def test_damage_is_noticed(tmp_path):
-    fitted(X, max_iter=3, checkpoint=tmp_path)
-    (path,) = tmp_path.iterdir()
+def damage(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="damaged"):
+
+
+def test_behind_a_damaged_checkpoint_is_the_one_before(tmp_path):
+    for max_iter in (3, 6):
+        fitted(X, max_iter=max_iter, tol=0, checkpoint=tmp_path)
+    newest = tmp_path / "checkpoint-000000006.zip"
+    damage(newest)
+    with pytest.warns(
+        UserWarning, match=r"checkpoint-000000006.zip.* damaged .* going on from step 3"
+    ) as said:
+        again = fitted(X, max_iter=9, tol=0, checkpoint=tmp_path)
+    assert all(warning.filename == matrix_cases.__file__ for warning in said)
+    same_bits(again, fitted(X, max_iter=9, tol=0))
+    assert sorted(os.listdir(tmp_path)) == [
+        "checkpoint-000000003.zip", "checkpoint-000000009.zip", "damaged-checkpoint-000000006.zip",
+    ]  # fmt: skip
+
+
+def test_where_all_are_damaged_nothing_is_begun_anew(tmp_path):
+    fitted(X, max_iter=3, checkpoint=tmp_path)
+    for path in tmp_path.iterdir():
+        damage(path)
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint is whole .*restore one .* or delete this folder"
+    ):
         fitted(X, max_iter=6, checkpoint=tmp_path)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..exceptions import CheckpointError, warn_user
 from ..files import Checkpoint
 from .solution import History, Outcome
 from .step import Record
@@ -126,40 +127,62 @@ class Run:
         tol: float,
         resumed: bool = False,
     ) -> tuple[int, str]:
-        """Iterate from number ``done`` on until something ends it; return the last number and the status."""
+        """Iterate from number ``done`` on until something ends it; return the last number and the status.
+
+        With a checkpoint its folder is locked meanwhile. The state is saved before the first iteration, so that a long
+        start is made once and a full disk is found out at the start; later saves that fail end the iterations, but
+        for the last one: what was found is worth more than its copy.
+        """
+        with self.checkpoint or nullcontext():
+            if resumed and self.history.records:  # a fit that was over when it was saved is over
+                status = self._verdict(tol)
+                if status is None and self.clock.is_over():
+                    status = "max_time"
+                if status is not None:
+                    return done, status
+            if done == 0 and not resumed:
+                self._save(self._now(state, done), tol)
+            return self._iterate(advance, state, done, tol)
+
+    def _iterate(
+        self, advance: Callable[[int, float], list[Record]], state: State, done: int, tol: float
+    ) -> tuple[int, str]:
         history, clock, first = self.history, self.clock, done
-        if resumed and history.records:  # a fit that was over when it was saved is over
-            status = self._verdict(tol)
-            if status is None and clock.is_over():
-                status = "max_time"
-            if status is not None:
-                return done, status
         status = "max_iter"
-        kept: State = state.snapshot()  # between two iterations: what an interrupt leaves
+        kept = self._now(state.snapshot(), done)  # between two iterations: what an interrupt leaves
         try:
             while done < self.max_iter:
-                most, kept = self.max_iter - done if self.callback is None else 1, state.snapshot()
-                records = advance(most, tol)
-                kept, self.asked, self.moved = state.snapshot(), False, False
-                for record in records:
+                kept = self._now(state.snapshot(), done)
+                most = self.max_iter - done if self.callback is None else 1
+                for record in advance(most, tol):
                     done += 1
                     history.add(done, record.loss, record.kkt, record.change, clock.seconds())
+                self.asked = self.moved = False
+                kept = self._now(state.snapshot(), done)
                 if self.callback is not None and self.callback(done, record, state):
                     status = "stopped"
                     break
                 verdict = self._verdict(tol)
-                kept = state
+                kept = self._now(state, done)
                 if verdict is not None or clock.is_over():
                     status = verdict or "max_time"
                     break
                 if self.checkpoint is not None and clock.save_due():
-                    started = time.perf_counter()
-                    self._save(done, state, tol)
-                    clock.has_saved(started)
+                    self._save(kept, tol)
+        except CheckpointError:
+            first = done  # it will not be written a moment later either
+            raise
         finally:
-            if self.checkpoint is not None and done > first:
-                self._save(done, kept, tol)
+            if kept[1] > first:
+                try:
+                    self._save(kept, tol)
+                except CheckpointError as error:
+                    warn_user(str(error))
         return done, status
+
+    def _now(self, state: State, done: int) -> tuple[State, int, bool, bool]:
+        """All that a checkpoint needs beside the history, in one value: an interrupt finds all of it or none."""
+        return state, done, self.asked, self.moved
 
     def _verdict(self, tol: float) -> str | None:
         """How the search ends after the last record, None when it goes on; asks ``look`` about this record, once."""
@@ -180,12 +203,14 @@ class Run:
                 return steps
         return max(len(losses) - 1, 0)
 
-    def _save(self, done: int, state: State, limit: float) -> None:
-        assert self.checkpoint is not None
-        looked = {"asked": self.asked, "moved": self.moved}
-        self.checkpoint.save(
-            done, state.arrays(), {"history": self.history.records, "limit": limit, **looked}
-        )
+    def _save(self, kept: tuple[State, int, bool, bool], limit: float) -> None:
+        if self.checkpoint is None:
+            return
+        started = time.perf_counter()
+        state, done, asked, moved = kept
+        meta = {"history": self.history.records[:done], "limit": limit, "asked": asked, "moved": moved}
+        self.checkpoint.save(done, state.arrays(), meta)
+        self.clock.has_saved(started)
 
     def resume(self) -> tuple[int, dict[str, np.ndarray], float] | None:
         """The iteration, arrays and aim of the newest checkpoint, the history and the clock set to it."""
