@@ -168,10 +168,10 @@ class Checkpoint:
                     f"{self._who} belongs to other data or parameters; "
                     "give another folder, or delete this one to start afresh"
                 )
-            for bad, error in damaged:
+            for bad, found in damaged:
                 with suppress(OSError):
                     bad.rename(bad.with_name(f"damaged-{bad.name}"))
-                warn_user(f"{error}. It is set aside; going on from step {step}, the checkpoint before it")
+                warn_user(f"{found}. It is set aside; going on from step {step}, the checkpoint before it")
             return content["step"], arrays, content["meta"]
         if damaged:
             names = ", ".join(path.name for path, _ in reversed(damaged))

@@ -10,10 +10,10 @@ from sklearn.utils import check_random_state
 
 from ..data import Source, Summary
 from ..exceptions import warn_user
-from ..files import Checkpoint, fingerprint
 from ..penalties import combine
 from ..solvers.problem import Problem
 from ..solvers.pull import Pull
+from .remembered import arrays_of, checkpoint_of, plain
 from .units import exponent_of, times
 
 __all__ = [
@@ -32,10 +32,6 @@ __all__ = [
     "start_value",
     "warn_of_one_start",
 ]
-
-
-#: Of the computation, not of the model: what a checkpoint's fingerprint leaves out.
-OF_THE_RUN = ("checkpoint", "max_iter", "max_time", "verbose")
 
 
 SPARE_BITS = 8  # start values stay below 2^-8 of the root of the largest float: sums of squares are floats
@@ -201,65 +197,3 @@ def start_value(
             "its squares in units of X; give start values whose product is about as large as X"
         )
     return np.ascontiguousarray(times(array.astype(np.float64), power, source.float_dtype))
-
-
-def checkpoint_of(
-    model: Any,
-    version: int,
-    attempt: int,
-    seed: int,
-    source: Source,
-    *starts: np.ndarray | None,
-    data: Any = None,
-) -> Checkpoint | None:
-    """The checkpoint of one start of a fit, bound to data, parameters and seed; None where none is asked for.
-
-    Parameters
-    ----------
-    model : estimator
-    version : int
-        Of the algorithm: another one is another fit.
-    attempt, seed : int
-        Which of ``n_init`` starts, and its seed.
-    source : Source
-    *starts : ndarray or None
-        Start values of the user.
-    data : list of ndarray, optional
-        What the fingerprint sees instead of the blocks of ``source``.
-    """
-    if model.checkpoint is None:
-        return None
-    parameters = {name: plain(value) for name, value in model.get_params(deep=False).items()}
-    for name in OF_THE_RUN:
-        parameters.pop(name, None)
-    parameters["random_state"] = None if model.random_state is None else seed  # generators have no name
-    if data is None:  # one block in memory at a time
-        data = [fingerprint(*arrays_of(block)) for block in source.blocks()]
-    else:
-        data = [fingerprint(*data)]
-    given = [array for array in starts if array is not None]
-    folder = model.checkpoint if attempt == 0 else f"{model.checkpoint}/start-{attempt}"
-    return Checkpoint(folder, fingerprint(type(model).__name__, version, parameters, attempt, data, *given))
-
-
-def arrays_of(block: Any) -> list[np.ndarray]:
-    """All arrays a block is made of: what a fingerprint of the data sees."""
-    arrays = [block.X.data, block.X.indices, block.X.indptr] if block.is_sparse else [block.X]
-    return arrays + [a for a in (block.weights, block.row_weights) if a is not None]
-
-
-def plain(value: Any) -> Any:
-    """A parameter as JSON knows it, in full (``repr`` leaves out the middle of long arrays)."""
-    if hasattr(value, "to_dict"):
-        return plain(value.to_dict())
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, range)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return [str(value.dtype), value.tolist()]
-    if isinstance(value, np.generic):
-        return value.item()
-    if type(value).__repr__ is object.__repr__:  # it would be an address: nothing that another process knows
-        return [f"{type(value).__module__}.{type(value).__qualname__}", plain(getattr(value, "__dict__", {}))]
-    return value if isinstance(value, (str, int, float)) else repr(value)
