@@ -91,7 +91,7 @@ def test_a_component_is_given_up_only_for_a_lower_loss(monkeypatch):
         return changed
 
     monkeypatch.setattr(loop, "recover", watched)
-    monkeypatch.setattr(missed, "_spared", lambda W, H, weights: np.zeros(len(H)))  # everything can be spared
+    monkeypatch.setattr(missed, "_spared", lambda G, squares: np.zeros(len(G)))  # everything can be spared
     X = np.random.default_rng(0).random((300, 60))
     looked = NMF(6, random_state=0, tol=1e-6).fit(X)
     assert seen
@@ -113,7 +113,7 @@ def test_worth_of_a_component_is_the_cost_of_refitting_without_it(k):
     rng = np.random.default_rng(k)
     W, H = rng.random((50, k)), rng.random((k, 20))
     X = W @ H
-    for j, worth in enumerate(missed._spared(W, H, None)):
+    for j, worth in enumerate(missed._spared(H @ H.T, (W**2).sum(axis=0))):
         others = np.delete(H, j, axis=0)
         refitted = X - X @ np.linalg.pinv(others) @ others
         np.testing.assert_allclose(worth, np.sum(refitted**2), rtol=1e-6)

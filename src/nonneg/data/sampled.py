@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,17 +25,28 @@ class EveryNth(Source):
     """
 
     def __init__(self, source: Source, step: int) -> None:
-        self.source, self.step = source, step
         cuts = source.bounds()[::step]
+        self.source, self.step = source.only(cuts), step
         sizes = np.array([stop - start for start, stop in cuts])
         edges = np.concatenate([[0], np.cumsum(sizes)])
         self._cuts = {int(first): cut for first, cut in zip(edges[:-1], cuts, strict=True)}
         self._edges = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
-        self.rows = np.concatenate([np.arange(start, stop) for start, stop in cuts])
-        self.shape = (len(self.rows), source.shape[1])
+        self.shape = (int(edges[-1]), source.shape[1])
         self.dtype, self.is_sparse, self.in_memory = source.dtype, source.is_sparse, False
         weights = source.row_weights
         self.row_weights = None if weights is None else weights[self.rows]
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Made where somebody asks: it may be long."""
+        return np.concatenate([np.arange(start, stop) for start, stop in self._cuts.values()])
+
+    def shared(self, other: EveryNth) -> Iterator[tuple[slice, slice]]:
+        """Rows of the blocks that another sample of the same source has too: here, and there."""
+        there = {cut: slice(*edges) for edges, cut in zip(other.bounds(), other._cuts.values(), strict=True)}
+        for edges, cut in zip(self._edges, self._cuts.values(), strict=True):
+            if cut in there:
+                yield slice(*edges), there[cut]
 
     def bounds(self) -> list[tuple[int, int]]:
         """Bounds of the blocks in the numbering of the sample."""

@@ -1,4 +1,8 @@
-"""Work on blocks in threads, with results in block order: one thread and N threads agree bit for bit.
+"""Passes over blocks, with results in block order: one thread and N threads agree bit for bit.
+
+A pass goes over the blocks of a source and over *row arrays*, arrays with a row for each row of X, such as W. Here
+these are ndarrays, and a block's rows of them views; where the passes are made by other processes (`data.dask`) they
+are handles. So solvers reach rows of W through `Workers.over` and `Workers.along` alone.
 
 Kernels and BLAS release the interpreter lock, so plain threads suffice. While they work BLAS is held at one
 thread. The number of threads is the one BLAS would have used: ``threadpoolctl.threadpool_limits`` and
@@ -13,9 +17,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
+
+if TYPE_CHECKING:
+    from .source import Source
 
 __all__ = ["Workers", "workers"]
 
@@ -42,10 +50,56 @@ class Workers:
         while waiting:
             yield waiting.popleft().result()
 
+    def over(
+        self, source: Source, work: Callable[..., T], *rows: Any, out: tuple[Any, ...] = ()
+    ) -> Iterator[T]:
+        """``work(block, *rows of the block)`` for every block of a source, in order.
+
+        Parameters
+        ----------
+        source : Source
+        work : callable
+            What it returns comes in block order. It may run elsewhere: all that it needs beside its arguments must be
+            small (H, say), and of ``source`` it may ask scalars alone.
+        *rows : row array or None
+            Of each, work gets the rows that belong to the block (None for None).
+        out : tuple of row arrays
+            Of each, work gets the rows that it is to write, all of them, right after the block. They are written when
+            the results have been taken.
+        """
+
+        def do(cut: tuple[int, int]) -> T:
+            block = source.block(*cut)
+            return work(block, *_rows_of(cut, out + rows))
+
+        return self.map(do, source.bounds())
+
+    def along(
+        self, source: Source, work: Callable[..., T], *rows: Any, out: tuple[Any, ...] = ()
+    ) -> Iterator[T]:
+        """`over` without X: ``work(*rows of the block)``."""
+        return self.map(lambda cut: work(*_rows_of(cut, out + rows)), source.bounds())
+
+    def empty(self, source: Source, k: int, dtype: Any) -> Any:
+        """Return a row array of k columns, not yet written."""
+        return np.empty((source.shape[0], k), dtype)
+
+    def zeros(self, source: Source, k: int, dtype: Any) -> Any:
+        """Return a row array of zeros, of k columns."""
+        return np.zeros((source.shape[0], k), dtype)
+
+    def given(self, source: Source, W: np.ndarray) -> Any:
+        """Return the row array of an ndarray with a row for each row of X."""
+        return W
+
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+def _rows_of(cut: tuple[int, int], rows: tuple[Any, ...]) -> list[Any]:
+    return [None if array is None else array[slice(*cut)] for array in rows]
 
 
 @functools.cache
@@ -85,9 +139,14 @@ _HELD = _Held()
 
 
 @contextmanager
-def workers(tasks: int) -> Iterator[Workers]:
-    """Hold BLAS at one thread and offer as many threads as BLAS had, at most one a task."""
+def workers(tasks: int | Source) -> Iterator[Workers]:
+    """Hold BLAS at one thread and offer as many threads as BLAS had, at most one a task.
+
+    For a source: one a block, or, where its blocks belong to a client of Dask, the workers of that client.
+    """
     allowed = _HELD.enter()
+    if not isinstance(tasks, int):
+        tasks = len(tasks.bounds())
     pool = Workers(max(1, min(allowed, tasks)))
     try:
         yield pool

@@ -114,12 +114,17 @@ def warn_of_dead(name: str, W: np.ndarray, H: np.ndarray) -> None:
         )
 
 
-def warn_of_useless(W: np.ndarray, H: np.ndarray, penalties: Mapping[str, Any], unit: float) -> None:
+def warn_of_useless(
+    means: np.ndarray, norms: np.ndarray, n: int, H: np.ndarray, penalties: Mapping[str, Any], unit: float
+) -> None:
     """One warning for components that are dead, duplicates, or all but wiped out by penalties; none without any.
 
     Parameters
     ----------
-    W : ndarray of shape (n, k)
+    means, norms : ndarray of shape (k,)
+        Of the columns of W.
+    n : int
+        Number of rows of W.
     H : ndarray of shape (k, m)
     penalties : mapping
         ``penalty_W`` and ``penalty_H`` of the fit. Those that have a strength are the likely cause where the mean of
@@ -135,17 +140,16 @@ def warn_of_useless(W: np.ndarray, H: np.ndarray, penalties: Mapping[str, Any], 
             for penalty in combine(value, "W" if name == "penalty_W" else "H", name).penalties
         )
     }
-    means = W.mean(axis=0, dtype=np.float64) @ H.mean(axis=1, dtype=np.float64)
-    if given and means < NOTHING_LEFT * unit:
+    if given and means @ H.mean(axis=1, dtype=np.float64) < NOTHING_LEFT * unit:
         causes = " and ".join(f"{name}={penalty!r}" for name, penalty in given.items())
         text = (
             f"(almost) nothing is left of W @ components_: {causes} {'is' if len(given) == 1 else 'are'} too strong "
             "beside the loss; take smaller strengths, to begin with 1 / (cells of the factor): "
-            f"{1 / W.size:.1g} on W, {1 / H.size:.1g} on H"
+            f"{1 / (n * len(means)):.1g} on W, {1 / H.size:.1g} on H"
         )
         warn_user(text)
         return
-    dead = dead_components(H, np.linalg.norm(W, axis=0).astype(np.float64))
+    dead = dead_components(H, norms)
     duplicates = [pair for pair in duplicate_components(H) if not set(pair) & set(dead)]
     found = []
     if dead:

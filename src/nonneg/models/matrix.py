@@ -8,14 +8,15 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..data import Source, Summary
+from ..data.block import Block
 from ..data.threads import workers
 from ..losses import BetaLoss, as_loss
 from ..penalties import combine
 from ..solvers.judge import judge
 from ..solvers.loop import ROW_TOLERANCE
-from ..solvers.problem import Problem
+from ..solvers.problem import Fixed, Problem
 from ..solvers.pull import build_penalties
-from ..solvers.rows import solve_rows
+from ..solvers.rows import solve_block, solve_rows
 from .base import Factorization
 from .cells import check_indices, imputed, predicted
 from .certificate import Certificate, dead_components, duplicate_components, svd_bound
@@ -76,13 +77,22 @@ class MatrixFactorization(Factorization):
 
     def _rows(self, problem: Problem, source: Source) -> np.ndarray:
         H = self._components_for(source)
-        with workers(len(source.bounds())) as pool:
-            return solve_rows(problem, H, ROW_TOLERANCE[H.dtype], pool)
+        with workers(source) as pool:
+            return np.asarray(solve_rows(problem, H, ROW_TOLERANCE[H.dtype], pool))
 
     def _score_source(self, source: Source, summary: Summary) -> float:
         problem = self._problem(source, summary)
-        W, H = self._rows(problem, source), self._components_for(source)
-        loss = sum(problem.loss.value(block, W[block.rows], H) for block in source.blocks())
+        fixed = Fixed(rows=self._components_for(source))
+        fixed.columns, fixed.gram, fixed.sums  # noqa: B018 - made once, before the threads ask for them
+        tol = ROW_TOLERANCE[fixed.rows.dtype]
+
+        def work(block: Block) -> float:
+            return problem.loss.value(
+                block, solve_block(problem, block, fixed, problem.row_pull, tol), fixed.rows
+            )
+
+        with workers(source) as pool:
+            loss = sum(pool.over(source, work))
         return -loss_times(loss / summary.total_weight, -power_of(source) * problem.loss.beta)
 
     def _check_data(self, source: Source, whom: str) -> Summary:

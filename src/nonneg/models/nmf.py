@@ -25,7 +25,6 @@ from .inputs import (
     frozen_mask,
     pull_state,
     rows_weight,
-    shares,
     start_value,
     warn_of_one_start,
 )
@@ -33,15 +32,16 @@ from .iterative import best_of
 from .matrix import MatrixFactorization
 from .online import statistics_of
 from .parameters import MATRIX_PARAMETERS
+from .rows import RowFacts, rows_times
 from .stream import StreamMixin
 from .units import (
     loss_times,
     power_of,
     rescaled,
     set_floor,
-    taken_back,
     times,
     weights_rescaled,
+    within_range,
 )  # fmt: skip
 from .unobserved import Unobserved, filled
 
@@ -49,7 +49,7 @@ __all__ = ["NMF"]
 
 
 #: Part of every checkpoint's fingerprint. Raise it when a resumed fit would no longer be the fit it was begun as.
-CHECKPOINT_VERSION = 5
+CHECKPOINT_VERSION = 6
 
 
 class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
@@ -219,7 +219,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
             callback.finish()
         if unobserved.columns.any() and not penalties:
             best.arrays["H"] = filled(best.H, unobserved.columns, problem)
-            with workers(len(source.bounds())) as pool:
+            with workers(source) as pool:
                 best.arrays["W"] = solve_rows(problem, best.H, ROW_TOLERANCE[best.H.dtype], pool)
         self._row_pull = pull_state(best.row_pull, problem)
         if hasattr(self, "n_batches_"):
@@ -233,7 +233,8 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
             and best.stats is not None
             and np.array_equal(self._in_power(power_of(source)), best.H)
         ):
-            found = statistics_of(problem, best.W, best.H, best.stats)
+            with workers(source) as pool:
+                found = statistics_of(problem, best.W, best.H, best.stats, pool)
             found = {name: np.ldexp(array, weight_power) for name, array in found.items()}
             units = {"power": power_of(source), "weight_power": source.weight_power}
             self._past = {**units, "beta": float(loss.beta), **found}
@@ -247,17 +248,19 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         ValueError
             Where a factor or the loss is no finite number: beyond what this loss can hold of such X.
         """
-        finite = np.isfinite(solution.W).all() and np.isfinite(solution.H).all()
-        if not (finite and np.isfinite(solution.loss)):
+        with workers(problem.source) as pool:
+            rows = RowFacts.of(problem.source, solution.W, solution.H, pool)
+        if not (rows.finite and np.isfinite(solution.H).all() and np.isfinite(solution.loss)):
             raise ValueError(
                 f"loss={self.loss!r}: its terms left {solution.H.dtype} during the fit, without finite factors; "
                 "give X as float64, take a loss with β nearer 1, or leave the extreme cells of X out (weight 0)"
             )
         back = -power_of(problem.source)
         if self._pins_H():
-            W, self.components_ = times(solution.W, back), solution.H
+            excess, self.components_ = back, solution.H
         else:
-            W, self.components_ = taken_back(solution.W, solution.H, back)
+            excess, self.components_ = within_range(solution.H, back)
+        W = rows_times(problem.source, solution.W, excess)
         self.n_components_ = len(solution.H)
         self.n_iter_ = solution.n_iter
         self.converged_ = solution.converged
@@ -265,11 +268,11 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         self.history_ = solution.history.as_arrays()
         self.history_["loss"] = loss_times(self.history_["loss"], loss_power)
         self.reconstruction_err_ = loss_times(np.sqrt(2 * max(solution.loss, 0)), loss_power / 2)
-        self.labels_ = shares(solution.W, solution.H).argmax(axis=1)
+        self.labels_ = rows.labels
         solution.warn(type(self).__name__, float(self.tol), solution.H.dtype)
         penalties = {"penalty_W": self.penalty_W, "penalty_H": self.penalty_H}
         unit = problem.unit if problem.squares > 0 else 0.0
-        warn_of_useless(solution.W, solution.H, penalties, unit)
+        warn_of_useless(rows.means, rows.norms, len(rows.labels), solution.H, penalties, unit)
         return W
 
     def _given(self, W_init: Any, H_init: Any, source: Source) -> tuple[np.ndarray | None, np.ndarray | None]:

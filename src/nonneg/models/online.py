@@ -17,7 +17,7 @@ import numpy as np
 
 from ..data.threads import Workers
 from ..losses.beta import Stats
-from ..solvers.gram import GramStats, gram_stats
+from ..solvers.gram import GramStats, gram_of, gram_stats
 from ..solvers.problem import Problem
 
 __all__ = ["in_units", "learn_batch", "statistics_of"]
@@ -25,11 +25,12 @@ __all__ = ["in_units", "learn_batch", "statistics_of"]
 SWEEPS = 8
 
 
-def statistics_of(problem: Problem, W: np.ndarray, H: np.ndarray, stats: Stats) -> dict[str, np.ndarray]:
+def statistics_of(
+    problem: Problem, W: Any, H: np.ndarray, stats: Stats, pool: Workers
+) -> dict[str, np.ndarray]:
     """What a fit leaves for `learn_batch` to go on from, given the halves of ∇_H at (W, H)."""
     if problem.loss.beta == 2 and not problem.source.is_masked:
-        weights = problem.source.row_weights
-        return {"A": (W if weights is None else W * weights[:, None]).T @ W, "B": stats.negative}
+        return {"A": gram_of(problem.source, W, pool), "B": stats.negative}
     return _halves(problem, H, stats)
 
 

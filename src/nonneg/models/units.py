@@ -13,7 +13,16 @@ import numpy as np
 from ..data import Source, Summary
 from ..losses.beta import floor_of
 
-__all__ = ["exponent_of", "loss_times", "power_of", "rescaled", "taken_back", "times", "weights_rescaled"]
+__all__ = [
+    "exponent_of",
+    "loss_times",
+    "power_of",
+    "rescaled",
+    "taken_back",
+    "times",
+    "weights_rescaled",
+    "within_range",
+]
 
 NEAR = 20  # data within 2^±20 are fitted as they are
 MANY_TIMES = 4  # weights up to 2^4 are taken for numbers of rows
@@ -103,9 +112,15 @@ def loss_times(loss: Any, power: float) -> Any:
 
 def taken_back(W: np.ndarray, H: np.ndarray, power: int) -> tuple[np.ndarray, np.ndarray]:
     """(W, H · 2^power); where H would leave the floats, W takes what H cannot hold."""
+    excess, H = within_range(H, power)
+    return times(W, excess), H
+
+
+def within_range(H: np.ndarray, power: int) -> tuple[int, np.ndarray]:
+    """The power of two that W takes where H · 2^power would leave the floats, and H times the rest."""
     kind = np.finfo(H.dtype)
     top = int(np.frexp(float(H.max(initial=0.0)))[1]) + power
     excess = max(0, top - (kind.maxexp - 1)) - max(0, kind.minexp + kind.nmant - top)
     if power == 0 or not H.any():
         excess = 0
-    return times(W, excess), times(H, power - excess)
+    return excess, times(H, power - excess)

@@ -47,7 +47,7 @@ class Alternating(Solver):
         Returns the KKT residual of the rows before they moved, where that costs nothing (V d is compared with ∇/d).
         """
 
-    def start(self, problem: Problem, state: State) -> None:
+    def start(self, problem: Problem, state: State, pool: Workers) -> None:
         """Nothing is accepted yet: the objective is infinite."""
         state.extra = {
             "push": state.H.copy(),

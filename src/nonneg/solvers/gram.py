@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ..data import Source
 from ..data.block import Block
 from ..data.threads import Workers
 from .problem import Fixed, Problem, padded
 
-__all__ = ["CANCELS", "GramStats", "cancels", "data_product", "exact_loss", "gram_loss", "gram_stats"]
+__all__ = [
+    "CANCELS",
+    "GramStats",
+    "cancels",
+    "data_product",
+    "exact_loss",
+    "gram_loss",
+    "gram_of",
+    "gram_stats",
+]
 
 # below this share of ‖X‖² the Gram form of the loss has lost too many digits: it would be off by 1e-5, 1e-12
 CANCELS = {np.dtype(np.float32): 3e-3, np.dtype(np.float64): 1e-4}
@@ -63,6 +74,15 @@ def gram_stats(block: Block, W: np.ndarray) -> GramStats:
     return GramStats(weighted.T @ W, Bt[:, : W.shape[1]].T, sums)
 
 
+def gram_of(source: Source, W: Any, pool: Workers) -> np.ndarray:
+    """Wᵀ S W of a row array, (k, k), block by block."""
+
+    def work(mine: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        return (mine if weights is None else mine * weights[:, None]).T @ mine
+
+    return sum(pool.along(source, work, W, source.row_weights), np.zeros((W.shape[1],) * 2, W.dtype))
+
+
 def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:
     """½‖X − WH‖² = ½ (‖X‖² − 2 ⟨B, H⟩ + ⟨A, H Hᵀ⟩), summed in float64."""
     H64 = H.astype(np.float64)
@@ -70,14 +90,13 @@ def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:
     return 0.5 * (xx - 2 * cross + float(np.einsum("ij,ij->", stats.A.astype(np.float64), H64 @ H64.T)))
 
 
-def exact_loss(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> float:
+def exact_loss(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> float:
     """The loss from the residual itself, another pass."""
 
-    def work(cut: tuple[int, int]) -> float:
-        block = problem.source.block(*cut)
-        return problem.loss.value(block, W[block.rows], H)
+    def work(block: Block, mine: np.ndarray) -> float:
+        return problem.loss.value(block, mine, H)
 
-    return sum(pool.map(work, problem.source.bounds()))
+    return sum(pool.over(problem.source, work, W))
 
 
 def cancels(loss: float, fall: float, xx: float, dtype: np.dtype) -> bool:

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from ..data.block import Block
 from ..data.threads import Workers
 from .gram import CANCELS, GramStats, cancels, data_product, exact_loss, gram_loss, gram_stats
-from .kkt import Residual, balance, column_squares
+from .kkt import Residual, balance, column_sizes
 from .problem import Fixed, Problem
 from .quadratic import Clip, Exact, Sweep, columns_step, rows_step
 from .step import Record, Solver, State, relative_change
@@ -49,12 +50,12 @@ class GramSolver(Solver):
     def __init__(self, move: Sweep) -> None:
         self.how = move
 
-    def start(self, problem: Problem, state: State) -> None:
+    def start(self, problem: Problem, state: State, pool: Workers) -> None:
         """Nothing is accepted yet: the objective is infinite."""
         state.extra = {
             "push": state.H.copy(),
             "spare": state.W.copy(),
-            "squares": column_squares(state.W, problem.source.row_weights),
+            "squares": column_sizes(problem.source, state.W, pool)[1],
             "scalars": np.array([self.momentum, 1.0, np.inf, 0.0, 0.0]),
         }
 
@@ -72,7 +73,7 @@ class GramSolver(Solver):
     def _try(self, problem: Problem, state: State, pool: Workers, *, plain: bool) -> Record | None:
         momentum, ceiling, best, exact, _ = state.extra["scalars"]
         start, spare = state.extra["push"], state.extra["spare"]
-        stats, residual, moved = self._rows(problem, start, state, spare, pool)
+        stats, residual, moved, size = self._rows(problem, start, state, spare, pool)
         sums, squares = stats.sums, np.diag(stats.A).astype(np.float64)
         pull = problem.penalties.on_H(start, sums, squares) if problem.penalties else None
         d = balance(squares, start, problem.unit)
@@ -85,8 +86,7 @@ class GramSolver(Solver):
                 best = _exact_objective(problem, state.W, state.H, pool)
             state.extra["scalars"][2:4] = best, exact
         objective = _exact_objective(problem, spare, H, pool) if exact else objective + of_penalties
-        size = squares if problem.source.row_weights is None else column_squares(spare)
-        change = relative_change(np.sqrt(moved), float(np.sqrt(size.sum())))
+        change = relative_change(np.sqrt(moved), np.sqrt(size))
         kkt = (residual | of_columns).relative
         if objective > best and self.monotone:
             # a plain step rises by rounding alone: the last accepted point stands
@@ -105,41 +105,47 @@ class GramSolver(Solver):
         return Record(objective, kkt, change)
 
     def _rows(
-        self, problem: Problem, H: np.ndarray, state: State, W: np.ndarray, pool: Workers
-    ) -> tuple[GramStats, Residual, float]:
-        """Move W from the accepted one, and sum what H needs."""
+        self, problem: Problem, H: np.ndarray, state: State, W: Any, pool: Workers
+    ) -> tuple[GramStats, Residual, float, float]:
+        """Move W from the accepted one; return what H needs, the residual, ‖ΔW‖² and ‖W‖²."""
         last = state.W
         fixed = Fixed(rows=H)
         fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
         pull = problem.penalties.on_W(last, H) if problem.penalties else None
         d = balance(state.extra["squares"], H, problem.unit).astype(W.dtype)
-        bounds = problem.source.bounds()
+        how = self.how
 
-        def move(rows: slice, P: np.ndarray, weights: Any) -> tuple[Residual, float]:
-            mine = W[rows]
-            mine[...] = last[rows]
+        def move(mine: np.ndarray, P: np.ndarray, weights: Any) -> tuple[Residual, float]:
             seen = None if weights is None else weights > 0
-            return rows_step(mine, fixed.gram, P, pull, problem, d, self.how, seen)
+            return rows_step(mine, fixed.gram, P, pull, problem, d, how, seen)
 
         residual, moved = Residual(), 0.0
         whole = problem.penalties is not None and problem.penalties.whole_W
         if whole:  # the penalty couples rows: all of W moves at once
-            parts = pool.map(lambda cut: data_product(problem.source.block(*cut), fixed), bounds)
-            residual, moved = move(slice(None), np.concatenate(list(parts)), problem.source.row_weights)
+            parts = pool.over(problem.source, lambda block: data_product(block, fixed))
+            W[...] = last
+            residual, moved = move(W, np.concatenate(list(parts)), problem.source.row_weights)
 
-        def work(cut: tuple[int, int]) -> tuple[GramStats, Residual, float]:
-            block = problem.source.block(*cut)
+        def work(
+            block: Block, mine: np.ndarray, before: np.ndarray
+        ) -> tuple[GramStats, Residual, float, float]:
             if whole:
-                return gram_stats(block, W[block.rows]), residual, 0.0
-            found = move(block.rows, data_product(block, fixed), block.row_weights)
-            return gram_stats(block, W[block.rows]), *found
+                found = Residual(), 0.0
+            else:
+                mine[...] = before
+                found = move(mine, data_product(block, fixed), block.row_weights)
+            weighted = block.row_weights is not None  # else the squares of W are in A
+            size = float(np.einsum("ij,ij->", mine, mine, dtype=np.float64)) if weighted else 0.0
+            return gram_stats(block, mine), *found, size
 
-        stats = None
-        for of_block, of_rows, distance in pool.map(work, bounds):
+        stats, size = None, 0.0
+        for of_block, of_rows, distance, part in pool.over(problem.source, work, last, out=(W,)):
             stats = of_block if stats is None else stats + of_block
-            residual, moved = residual | of_rows, moved + distance
+            residual, moved, size = residual | of_rows, moved + distance, size + part
         assert stats is not None
-        return stats, residual, moved
+        if problem.source.row_weights is None:
+            size = float(np.diag(stats.A).astype(np.float64).sum())
+        return stats, residual, moved, size
 
 
 class HALS(GramSolver):
@@ -195,15 +201,12 @@ def _is_small(problem: Problem) -> bool:
     return plain and n * m * problem.k <= SMALL and len(source.bounds()) == 1
 
 
-def _exact_objective(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> float:
+def _exact_objective(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> float:
     """The loss from the residual itself, and the penalties."""
     loss = exact_loss(problem, W, H, pool)
     if not problem.penalties:
         return loss
-    weights = problem.source.row_weights
-    weighted = W if weights is None else W * weights[:, None]
-    squares = column_squares(W, weights)
-    return loss + problem.penalties.value(W, H, weighted.sum(axis=0, dtype=np.float64), squares)
+    return loss + problem.penalties.value(W, H, *column_sizes(problem.source, W, pool))
 
 
 def _back_into_set(V: np.ndarray, pull: object) -> np.ndarray:

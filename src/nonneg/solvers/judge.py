@@ -6,12 +6,15 @@ the products that the residual and the loss need.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..data.block import Block
 from ..data.threads import Workers
 from ..losses.beta import Stats
-from .gram import GramStats, cancels, data_product, exact_loss, gram_loss, gram_stats
-from .kkt import Residual, balance, column_squares, residual_of
+from .gram import GramStats, cancels, data_product, exact_loss, gram_loss, gram_of, gram_stats
+from .kkt import Residual, balance, column_sizes, residual_of
 from .least_squares import nonnegative_rows
 from .problem import Fixed, Problem
 from .quadratic import curvature, proximal_residual
@@ -19,18 +22,16 @@ from .quadratic import curvature, proximal_residual
 __all__ = ["can_solve_and_judge", "judge", "solve_and_judge"]
 
 
-def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tuple[float, float, Stats]:
+def judge(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> tuple[float, float, Stats]:
     """Return the KKT residual (see `nonneg.solvers.kkt`), the loss without penalties, and the halves of ∇_H."""
     loss, penalties = problem.loss, problem.penalties
-    d = balance(column_squares(W, problem.source.row_weights), H, problem.unit)
+    d = balance(column_sizes(problem.source, W, pool)[1], H, problem.unit)
     per = problem.unit**-loss.beta
-    units = d.astype(W.dtype)
+    units = d.astype(H.dtype)
     pull = problem.row_pull
     unit_W = penalties.unit_W if penalties else 1.0
 
-    def work(cut: tuple[int, int]) -> tuple[Stats, Residual]:
-        block = problem.source.block(*cut)
-        mine = W[block.rows]
+    def work(block: Block, mine: np.ndarray) -> tuple[Stats, Residual]:
         if hasattr(loss, "both"):
             negative, positive, stats = loss.both(block, mine, H)
         else:
@@ -46,13 +47,13 @@ def judge(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> tupl
         return stats, residual_of(mine, negative, positive, units, per, pull.low, pull.high, weights)
 
     stats, residual = None, Residual()
-    for found, of_rows in pool.map(work, problem.source.bounds()):
+    for found, of_rows in pool.over(problem.source, work, W):
         stats = found if stats is None else stats + found
         residual |= of_rows
     assert stats is not None
     if penalties and penalties.whole_by_choice:  # rows of W are coupled: judged by the running residual alone
         residual = Residual(0.0, residual.scale)
-    return (residual | _of_H(problem, W, H, stats, d, per)).relative, stats.loss, stats
+    return (residual | _of_H(problem, W, H, stats, d, per, pool)).relative, stats.loss, stats
 
 
 def can_solve_and_judge(problem: Problem) -> bool:
@@ -61,27 +62,26 @@ def can_solve_and_judge(problem: Problem) -> bool:
 
 
 def solve_and_judge(
-    problem: Problem, H: np.ndarray, tol: float, pool: Workers, scratch: np.ndarray | None = None
-) -> tuple[np.ndarray, float, float, Stats]:
+    problem: Problem, H: np.ndarray, tol: float, pool: Workers, scratch: Any = None
+) -> tuple[Any, float, float, Stats]:
     """W as `solve_rows` finds it, then what `judge` says of (W, H): two data products instead of four.
 
     The loss is ½ (‖X‖² − 2 ⟨B, H⟩ + ⟨A, H Hᵀ⟩), summed from the residual itself where that would cancel. ``scratch`` is
-    an array like W that is overwritten.
+    a row array like W that is overwritten.
     """
     source, fixed = problem.source, Fixed(rows=H)
     fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
-    W = np.empty((source.shape[0], problem.k), H.dtype)
-    slopes = np.empty_like(W) if scratch is None else scratch
+    W = pool.empty(source, problem.k, H.dtype)
+    slopes = pool.empty(source, problem.k, H.dtype) if scratch is None else scratch
 
-    def solve(cut: tuple[int, int]) -> tuple[GramStats, np.ndarray]:
-        block = source.block(*cut)
+    def solve(block: Block, mine: np.ndarray, slope: np.ndarray) -> tuple[GramStats, np.ndarray]:
         P = data_product(block, fixed)
-        W[block.rows] = nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol)
-        np.subtract(W[block.rows] @ fixed.gram, P, out=slopes[block.rows])
-        return gram_stats(block, W[block.rows]), P[_seen(block.row_weights)].max(axis=0, initial=0.0)
+        mine[...] = nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol)
+        np.subtract(mine @ fixed.gram, P, out=slope)
+        return gram_stats(block, mine), P[_seen(block.row_weights)].max(axis=0, initial=0.0)
 
     found, largest = None, np.zeros(problem.k)
-    for stats, of_block in pool.map(solve, source.bounds()):
+    for stats, of_block in pool.over(source, solve, out=(W, slopes)):
         found = stats if found is None else found + stats
         largest = np.maximum(largest, of_block)
     assert found is not None
@@ -91,15 +91,14 @@ def solve_and_judge(
     d = balance(np.diag(found.A).astype(np.float64), H, problem.unit)
     units, per = d.astype(H.dtype), problem.unit**-2
 
-    def violation(cut: tuple[int, int]) -> float:
-        rows = slice(*cut)
-        seen = _seen(None if source.row_weights is None else source.row_weights[rows])
-        return float(np.abs(np.minimum(W[rows] * units, slopes[rows] * (per / units))[seen]).max(initial=0.0))
+    def violation(mine: np.ndarray, slope: np.ndarray, weights: np.ndarray | None) -> float:
+        found = np.abs(np.minimum(mine * units, slope * (per / units)))
+        return float(found[_seen(weights)].max(initial=0.0))
 
-    worst = max(pool.map(violation, source.bounds()))
+    worst = max(pool.along(source, violation, W, slopes, source.row_weights))
     whole = Stats(found.B, found.A @ H, loss)
     residual = Residual(worst, float((largest * per / d).max()))
-    return W, (residual | _of_H(problem, W, H, whole, d, per)).relative, loss, whole
+    return W, (residual | _of_H(problem, W, H, whole, d, per, pool)).relative, loss, whole
 
 
 def _seen(row_weights: np.ndarray | None) -> slice | np.ndarray:
@@ -107,18 +106,14 @@ def _seen(row_weights: np.ndarray | None) -> slice | np.ndarray:
 
 
 def _of_H(
-    problem: Problem, W: np.ndarray, H: np.ndarray, stats: Stats, d: np.ndarray, per: float
+    problem: Problem, W: Any, H: np.ndarray, stats: Stats, d: np.ndarray, per: float, pool: Workers
 ) -> Residual:
     free = ~problem.frozen
     positive, low, high = stats.positive, 0.0, np.inf
     if problem.penalties:
-        weights = problem.source.row_weights
-        weighted = W if weights is None else W * weights[:, None]
-        sums = weighted.sum(axis=0, dtype=np.float64)
-        squares = column_squares(W, weights)
-        pull = problem.penalties.on_H(H, sums, squares)
+        pull = problem.penalties.on_H(H, *column_sizes(problem.source, W, pool))
         if pull.step is not None:
-            L = curvature(weighted.T @ W, pull.step, H)
+            L = curvature(gram_of(problem.source, W, pool), pull.step, H)
             units = problem.penalties.unit_H * per
             found = proximal_residual(H, positive - stats.negative, stats.negative, pull.step, L, units)
             return found if free.all() else Residual(0.0, found.scale)

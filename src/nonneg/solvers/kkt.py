@@ -10,10 +10,14 @@ min(V, ∇V) reads V − clip(V − ∇V, lo, hi) = clip(∇V, V − hi, V − l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-__all__ = ["Residual", "balance", "column_squares", "relative_residual", "residual_of"]
+from ..data import Source
+from ..data.threads import Workers
+
+__all__ = ["Residual", "balance", "column_sizes", "column_squares", "relative_residual", "residual_of"]
 
 
 @dataclass
@@ -38,6 +42,17 @@ def column_squares(W: np.ndarray, row_weights: np.ndarray | None = None) -> np.n
     """Σ_i s_i W_ij² of every column, in float64."""
     weighted = W if row_weights is None else W * row_weights[:, None]
     return np.einsum("ij,ij->j", weighted, W, dtype=np.float64)
+
+
+def column_sizes(source: Source, W: Any, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
+    """Σ_i s_i W_ij and Σ_i s_i W_ij² of every column of a row array, (k,) in float64, block by block."""
+
+    def work(rows: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        weighted = rows if weights is None else rows * weights[:, None]
+        return np.stack([weighted.sum(axis=0, dtype=np.float64), column_squares(rows, weights)])
+
+    sums, squares = sum(pool.along(source, work, W, source.row_weights), np.zeros((2, W.shape[1])))
+    return sums, squares
 
 
 def balance(squares: np.ndarray, H: np.ndarray, unit: float) -> np.ndarray:

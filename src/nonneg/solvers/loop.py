@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -45,12 +46,13 @@ def solve(
     """
     began, history = time.perf_counter(), History()
     dtype = problem.source.float_dtype
-    with workers(len(problem.source.bounds())) as pool, compiling() as compiled:
+    with workers(problem.source) as pool, compiling() as compiled:
         clock = Clock(began, max_time, compiled)
         run = Run(history, clock, max_iter, 4 * float(np.finfo(dtype).eps), callback, checkpoint)
         resumed = run.resume()
         if resumed:
             done, limit, state = resumed[0], resumed[2], State.of(resumed[1])
+            state.W = pool.given(problem.source, state.W)
         else:
             done, limit, state = 0, tol, _begin(problem, solver, start(), pool)
         if can_look(problem):
@@ -88,19 +90,21 @@ def _begin(problem: Problem, solver: Solver, start: Start, pool: Workers) -> Sta
         if W is not None and free.all():
             W, H = problem.penalties.normalise(W, H)
         H[free] = _onto_constraint(problem, H)[free]
+    if W is not None:
+        W = pool.given(problem.source, W)
     if W is None and progressive:
         W, H = head_start(problem, solver, H, pool)
     if W is None:
         W = first_rows(problem, solver, H, pool)
     state = State(W, H)
-    solver.start(problem, state)
+    solver.start(problem, state, pool)
     state.extra["looked"] = np.zeros(2)
     return state
 
 
 def _final_pass(
     problem: Problem, state: State, H: np.ndarray, row_tol: float, pool: Workers
-) -> tuple[np.ndarray, float, float, Stats]:
+) -> tuple[Any, float, float, Stats]:
     """W as `transform` would find it (unless the user's penalty couples rows), KKT residual, data loss, statistics."""
     if can_solve_and_judge(problem):
         return solve_and_judge(problem, H, row_tol, pool, state.extra.get("spare"))

@@ -10,11 +10,14 @@ iterations.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..data.block import Block
 from ..data.threads import Workers
-from .gram import data_product
-from .kkt import column_squares
+from .gram import data_product, gram_of
+from .kkt import column_sizes, column_squares
 from .problem import Fixed, Problem
 from .rows import first_rows
 from .step import Solver, State
@@ -40,7 +43,7 @@ def recover(problem: Problem, solver: Solver, state: State, loss: float, pool: W
     if H is None:
         return False
     trial = State(first_rows(problem, solver, H, pool), H)
-    solver.start(problem, trial)
+    solver.start(problem, trial, pool)
     left = TRIAL
     while left > 0:
         records = solver.advance(problem, trial, pool, left, 0.0)
@@ -52,15 +55,16 @@ def recover(problem: Problem, solver: Solver, state: State, loss: float, pool: W
     return False
 
 
-def _with_missed_part(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> np.ndarray | None:
+def _with_missed_part(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> np.ndarray | None:
     """H with a missed part in the place of the component that is worth least; None when that is worth more.
 
     The part c ≥ 0 is the best single one for the residuals R of the worst rows: power iterations
     c ← max(0, Rᵀ max(0, R c)).
     It would take Σ_i max(0, r_i·c)² / 2‖c‖² off the loss. Doing without component j costs, when the others may take
-    over with any sign, ‖W_j‖² / 2 (H Hᵀ)⁻¹_jj or ‖H_j‖² / 2 (Wᵀ W)⁻¹_jj, whatever is less.
+    over with any sign, ‖W_j‖² / 2 (H Hᵀ)⁻¹_jj or ‖H_j‖² / 2 (Wᵀ S W)⁻¹_jj, whatever is less.
     """
-    source, weights = problem.source, problem.source.row_weights
+    source = problem.source
+    weights = source.row_weights
     worst, mass = _worst_rows(_residual_squares(problem, W, H, pool), weights, CELLS // max(1, H.shape[1]))
     R = (source.take(worst) - W[worst] @ H) * np.sqrt(mass).astype(H.dtype)[:, None]
     part = np.maximum(R.mean(axis=0), 0).astype(np.float64)
@@ -71,7 +75,9 @@ def _with_missed_part(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Work
         return None
     part /= size
     gain = float((np.maximum(R @ part, 0) ** 2).sum())
-    worth = np.minimum(_spared(W, H, weights), _spared(H.T, W.T, None))
+    of_W = _spared(H @ H.T, column_sizes(source, W, pool)[1])
+    of_H = _spared(gram_of(source, W, pool), column_squares(H.T))
+    worth = np.minimum(of_W, of_H)
     worth[problem.frozen] = np.inf
     least = int(np.argmin(worth))
     if gain <= worth[least]:
@@ -96,24 +102,25 @@ def _worst_rows(squares: np.ndarray, weights: np.ndarray | None, most: int) -> t
     return order[by_row], mass[by_row]
 
 
-def _residual_squares(problem: Problem, W: np.ndarray, H: np.ndarray, pool: Workers) -> np.ndarray:
+def _residual_squares(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> np.ndarray:
     """‖x_i − w_i H‖² = ‖x_i‖² − 2 w_i·p_i + w_i G w_iᵀ of every row, with P = X Hᵀ and G = H Hᵀ."""
     fixed = Fixed(rows=H)
     fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
 
-    def work(cut: tuple[int, int]) -> np.ndarray:
-        block = problem.source.block(*cut)
-        w = W[block.rows]
+    def work(block: Block, w: np.ndarray) -> np.ndarray:
         X = block.X.power(2).sum(axis=1) if block.is_sparse else np.einsum("ij,ij->i", block.X, block.X)
         return X + np.einsum("ij,ij->i", w, w @ fixed.gram - 2 * data_product(block, fixed))
 
-    return np.concatenate(list(pool.map(work, problem.source.bounds())))
+    return np.concatenate(list(pool.over(problem.source, work, W)))
 
 
-def _spared(W: np.ndarray, H: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """‖W_j‖² / (H Hᵀ)⁻¹_jj: what the squared error rises by without component j when W is refitted without bounds."""
-    G = (H @ H.T).astype(np.float64)
+def _spared(G: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """‖V_j‖² / G⁻¹_jj: what the squared error rises by without component j when V is refitted without bounds.
+
+    ``squares`` holds ‖V_j‖² of the columns of one factor, ``G`` the Gram matrix of the components of the other one.
+    """
+    G = G.astype(np.float64)
     size = np.sqrt(np.diag(G))
     size = np.where(size > 0, size, 1)
     correlation = G / size / size[:, None] + 1e-10 * np.eye(len(G))
-    return column_squares(W, weights) * size**2 / np.diag(np.linalg.inv(correlation))
+    return squares * size**2 / np.diag(np.linalg.inv(correlation))

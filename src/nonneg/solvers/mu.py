@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ..data.block import Block
 from ..data.threads import Workers
 from ..losses.beta import Stats
 from ..penalties.base import clip_cells
-from .kkt import Residual, balance, column_squares, residual_of
+from .kkt import Residual, balance, column_sizes, column_squares, residual_of
 from .problem import Problem
 from .pull import Pull
 from .step import Record, Solver, State, relative_change
@@ -24,42 +25,48 @@ __all__ = ["MU", "CellTerms", "cell_terms", "multiply"]
 
 
 class MU(Solver):
-    """Multiplicative updates, one of W and one of H an iteration."""
+    """Multiplicative updates, one of W and one of H an iteration; ``extra["squares"]`` holds Σ s_i W_ij²."""
 
     name = "mu"
 
+    def start(self, problem: Problem, state: State, pool: Workers) -> None:
+        """Measure the columns of W."""
+        state.extra["squares"] = column_sizes(problem.source, state.W, pool)[1]
+
     def iterate(self, problem: Problem, state: State, pool: Workers) -> Record:
         """One update of W block by block, then of H from the sums."""
-        W, H, loss, penalties = state.W.copy(), state.H, problem.loss, problem.penalties
-        d = balance(column_squares(W, problem.source.row_weights), H, problem.unit)
+        H, loss, penalties = state.H, problem.loss, problem.penalties
+        d = balance(state.extra["squares"], H, problem.unit)
         per = problem.unit**-loss.beta
-        on_rows = cell_terms(penalties.on_W(W, H) if penalties else None)
+        on_rows = cell_terms(penalties.on_W(state.W, H) if penalties else None)
 
-        def work(cut: tuple[int, int]) -> tuple[Stats, Residual, float, np.ndarray]:
-            block = problem.source.block(*cut)
-            mine, weights = W[block.rows], block.row_weights
+        def work(
+            block: Block, mine: np.ndarray, before: np.ndarray
+        ) -> tuple[Stats, Residual, np.ndarray, np.ndarray]:
+            mine[...], weights = before, block.row_weights
             negative, positive = loss.row_terms(block, mine, H)
             positive = on_rows.added(positive, mine)
             residual = residual_of(
                 mine, negative, positive, d.astype(mine.dtype), per, on_rows.low, on_rows.high, weights
             )
-            before = mine.copy()
             multiply(mine, negative, positive, on_rows.exponent(loss), 1.0)
             on_rows.clip(mine)
             weighted = mine if weights is None else mine * weights[:, None]
-            sums = np.stack([weighted.sum(axis=0), np.einsum("ij,ij->j", weighted, mine)])
-            moved = float(((mine - before) ** 2).sum(dtype=np.float64))
-            return loss.stats(block, mine, H), residual, moved, sums.astype(np.float64)
+            sums = np.stack([weighted.sum(axis=0).astype(np.float64), column_squares(mine, weights)])
+            moved = [float((V**2).sum(dtype=np.float64)) for V in (mine - before, mine)]
+            return loss.stats(block, mine, H), residual, np.array(moved), sums
 
-        stats, residual, moved, sums = None, Residual(), 0.0, np.zeros((2, problem.k))
-        for found, of_rows, distance, of_block in pool.map(work, problem.source.bounds()):
+        W = pool.empty(problem.source, problem.k, H.dtype)
+        stats, residual, moved, sums = None, Residual(), np.zeros(2), np.zeros((2, problem.k))
+        for found, of_rows, distance, of_block in pool.over(problem.source, work, state.W, out=(W,)):
             stats = found if stats is None else stats + found
             residual, moved, sums = residual | of_rows, moved + distance, sums + of_block
         assert stats is not None
         objective = stats.loss + (penalties.value(W, H, sums[0], sums[1]) if penalties else 0.0)
         moved_H, of_H = _move_H(problem, H, stats, sums, d, per)
         state.W, state.H = W, moved_H
-        change = relative_change(np.sqrt(moved), float(np.linalg.norm(W)))
+        state.extra["squares"] = sums[1]
+        change = relative_change(*np.sqrt(moved))
         return Record(objective, (residual | of_H).relative, change)
 
 

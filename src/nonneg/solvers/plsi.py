@@ -163,7 +163,7 @@ class Hybrid:
     def begin(self, W: np.ndarray, H: np.ndarray) -> State:
         """The state at a start; ``extra["tried"]`` holds how many losses led nowhere, and the last loss."""
         state = State(W, H)
-        self.solver.start(self.problem, state)
+        self.solver.start(self.problem, state, self.pool)
         state.extra["tried"] = np.array([0.0, np.inf])
         return state
 

@@ -8,6 +8,7 @@ is lost so, or on the way, is looked for when the loss has settled on all rows: 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -61,21 +62,20 @@ def mean_rows(problem: Problem, rng: np.random.Generator) -> np.ndarray:
     return H + H.dtype.type(BACKGROUND * problem.unit)
 
 
-def head_start(
-    problem: Problem, solver: Solver, H: np.ndarray, pool: Workers
-) -> tuple[np.ndarray, np.ndarray]:
+def head_start(problem: Problem, solver: Solver, H: np.ndarray, pool: Workers) -> tuple[Any, np.ndarray]:
     """Run the stages; return where W starts for all rows, and H."""
     state: State | None = None
     before: EveryNth | None = None
     for stage in STAGES:
         sample = EveryNth(problem.source, stage.step)
-        squares = sum(float(np.vdot(block.X, block.X)) for block in sample.blocks())
+        squares = sum(pool.over(sample, lambda block: float(np.vdot(block.X, block.X))))
         smaller = replace(problem, source=sample, squares=squares)
         W = first_rows(smaller, solver, H, pool)
         if state is not None and before is not None:
-            W[np.isin(sample.rows, before.rows)] = state.W[np.isin(before.rows, sample.rows)]
+            for here, there in sample.shared(before):
+                W[here] = state.W[there]
         state = State(W, H)
-        solver.start(smaller, state)
+        solver.start(smaller, state, pool)
         solver.settle(smaller, state, pool, stage.until, stage.passes)
         H, before = state.H, sample
     return first_rows(problem, solver, H, pool), H

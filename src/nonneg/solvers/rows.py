@@ -6,6 +6,8 @@ row stops by its own residual, so a subset of rows gets the same answer.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..data.block import Block
@@ -21,7 +23,7 @@ from .pull import Pull
 from .quadratic import curvature, proximal_step
 from .step import Solver
 
-__all__ = ["first_rows", "solve_rows"]
+__all__ = ["first_rows", "solve_block", "solve_rows"]
 
 START_SWEEPS, START_TOLERANCE = 4, 1e-10  # at the start of a fit, where H is a guess yet: all sweeps
 MASKED_SWEEPS = 500  # each row has its own Gram matrix: sweeps are cheap beside making it
@@ -29,7 +31,7 @@ MASKED_SWEEPS = 500  # each row has its own Gram matrix: sweeps are cheap beside
 
 def solve_rows(
     problem: Problem, H: np.ndarray | Fixed, tol: float, pool: Workers, sweeps: int = MAX_SWEEPS
-) -> np.ndarray:
+) -> Any:
     """Argmin over W ≥ 0 of the loss for fixed H, or a few ``sweeps`` towards it.
 
     ``H`` may be a `Fixed` that knows more: the columns of a sparse tensor where it stores anything, and the Gram matrix
@@ -37,33 +39,33 @@ def solve_rows(
 
     Returns
     -------
-    W : ndarray of shape (n, k)
+    W : row array of shape (n, k)
     """
     fixed, pull = H if isinstance(H, Fixed) else Fixed(rows=H), problem.row_pull
     fixed.columns, fixed.sums  # noqa: B018 - made once, before the threads ask for them
     if problem.loss.beta == 2:
         fixed.gram  # noqa: B018
-    W = np.empty((problem.source.shape[0], len(fixed.rows)), fixed.rows.dtype)
+    W = pool.empty(problem.source, len(fixed.rows), fixed.rows.dtype)
 
-    def work(cut: tuple[int, int]) -> None:
-        block = problem.source.block(*cut)
-        W[block.rows] = _solve_block(problem, block, fixed, pull, tol, sweeps)
+    def work(block: Block, mine: np.ndarray) -> None:
+        mine[...] = solve_block(problem, block, fixed, pull, tol, sweeps)
 
-    for _ in pool.map(work, problem.source.bounds()):
+    for _ in pool.over(problem.source, work, out=(W,)):
         pass
     return W
 
 
-def first_rows(problem: Problem, solver: Solver, H: np.ndarray, pool: Workers) -> np.ndarray:
+def first_rows(problem: Problem, solver: Solver, H: np.ndarray, pool: Workers) -> Any:
     """Where W starts for a given H: at 0 where the solver's first pass does the rest, else after a few sweeps."""
     if solver.from_zero and not problem.penalties:
-        return np.zeros((problem.source.shape[0], len(H)), H.dtype)
+        return pool.zeros(problem.source, len(H), H.dtype)
     return solve_rows(problem, H, START_TOLERANCE, pool, sweeps=START_SWEEPS)
 
 
-def _solve_block(
-    problem: Problem, block: Block, fixed: Fixed, pull: Pull | None, tol: float, sweeps: int
+def solve_block(
+    problem: Problem, block: Block, fixed: Fixed, pull: Pull | None, tol: float, sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:
+    """The rows of W of a block; see `solve_rows`."""
     if problem.loss.beta == 2 and not block.is_masked:
         P = data_product(block, fixed)
         if pull is not None and pull.step is not None:

@@ -109,7 +109,7 @@ def squares_fit(
     )
     solver = choose("auto", chi.loss, source)
     state = begin(chi, solver, found)
-    solver.start(chi, state)
+    solver.start(chi, state, pool)
     solver.settle(chi, state, pool, settled, passes)
     W, H = state.W * rows[:, None], state.H * columns
     sizes = H.mean(axis=1) / problem.unit

@@ -74,7 +74,7 @@ class Solver(ABC):
     h_update: str = "stats"
     from_zero = False  # a pass moves W well from 0: without penalties a start needs no W
 
-    def start(self, problem: Problem, state: State) -> None:  # noqa: B027 - most need nothing
+    def start(self, problem: Problem, state: State, pool: Workers) -> None:  # noqa: B027 - most need nothing
         """Prepare ``state.extra``; nothing by default."""
 
     @abstractmethod
