@@ -19,8 +19,10 @@ from ..data import Source, Summary, as_source
 from ..data.as_source import check_cells
 from ..data.names import check_names, column_names, compare_names
 from ..data.products import half_squares
+from ..data.sink import check_target
 from ..exceptions import warn_user
 from .inputs import check_count
+from .output import codes
 from .reading import ReadingMixin
 from .suggest import suggestion
 from .units import loss_times, power_of
@@ -70,6 +72,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
     n_features_in_: int
     _any_sign = False  # whether X may be negative
     _takes_weights = True  # whether fit and transform take cell weights
+    _in_runs = True  # whether `_transform_source` of some blocks of X is that of X, given the summary of X
 
     def fit(
         self,
@@ -159,7 +162,8 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         layer: str | None = None,
         memory_limit: int | str | None = None,
         client: Any = None,
-    ) -> np.ndarray:
+        out: str | os.PathLike[str] | None = None,
+    ) -> Any:
         """Return W of shape (n_samples, n_components) for X with the components held fixed.
 
         Parameters
@@ -169,12 +173,19 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             Weights of the cells; 0 means missing.
         layer, memory_limit, client : optional
             How X is read; see `nonneg.as_source`.
+        out : path, optional
+            Write W to this ``.npy``, ``.zarr`` or ``.h5`` file as it is computed, and return it open: a memory map, a
+            Zarr array or an HDF5 data set. What is there is replaced when W is complete. W is computed some blocks of
+            rows at a time, but as a whole where rows depend on each other (`ConvolutiveNMF`), or X is a tensor or
+            has several views.
         """
         check_is_fitted(self)
+        if out is not None:
+            check_target(out, source=X)
         X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         source = self._source(X, weights=weights, whom="transform")
-        self._check_data(source, "transform")
-        return self._transform_source(source)
+        summary = self._check_data(source, "transform")
+        return codes(self, source, summary, out)
 
     def inverse_transform(self, W: Any) -> np.ndarray:
         """Return the reconstruction of X from codes W of shape (n_samples, n_components)."""

@@ -107,6 +107,7 @@ class ConvolutiveNMF(WeightedCellsFactorization, IterativeFactorization):
     """
 
     _coupled_rows = True  # a row's answer depends on the rows around it
+    _in_runs = False
     _why_unweighted = "rows are moments of one sequence"
     _parameter_constraints = {
         **ITERATION_PARAMETERS,

@@ -115,6 +115,7 @@ class JointNMF(IterativeFactorization):
     _is_matrix: bool
 
     _takes = "views"
+    _in_runs = False  # blocks of one view are not those of another
     _parameter_constraints = {
         **ITERATION_PARAMETERS,
         "missing": [StrOptions({"error", "ignore"})],
@@ -190,8 +191,8 @@ class JointNMF(IterativeFactorization):
 
     def transform(
         self, X: Any, *, weights: Any = None, layer: str | None = None,
-        memory_limit: int | str | None = None, client: Any = None,
-    ) -> np.ndarray:  # fmt: skip
+        memory_limit: int | str | None = None, client: Any = None, out: str | os.PathLike[str] | None = None,
+    ) -> Any:  # fmt: skip
         """Return W of shape (n_samples, n_components) for views of new rows with the components held fixed.
 
         Parameters
@@ -204,8 +205,12 @@ class JointNMF(IterativeFactorization):
             As for `fit`.
         layer, memory_limit, client : optional
             As for `fit`.
+        out : path, optional
+            A ``.npy``, ``.zarr`` or ``.h5`` file to write W to; it is returned open.
         """
-        W = super().transform(X, weights=weights, layer=layer, memory_limit=memory_limit, client=client)
+        W = super().transform(
+            X, weights=weights, layer=layer, memory_limit=memory_limit, client=client, out=out
+        )
         return _indexed(W, X)
 
     # -- data -----------------------------------------------------------------------------------------------

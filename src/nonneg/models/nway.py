@@ -27,6 +27,7 @@ class TensorFactorization(IterativeFactorization):
 
     tensor_shape_: tuple[int, ...]
     _takes = "ways"
+    _in_runs = False  # unfoldings of a sparse tensor are made of the whole
 
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
@@ -66,8 +67,8 @@ class TensorFactorization(IterativeFactorization):
 
     def transform(
         self, X: Any, *, weights: Any = None, layer: str | None = None,
-        memory_limit: int | str | None = None, client: Any = None,
-    ) -> np.ndarray:  # fmt: skip
+        memory_limit: int | str | None = None, client: Any = None, out: str | os.PathLike[str] | None = None,
+    ) -> Any:  # fmt: skip
         """Return W of shape (n_samples, n_components) for new samples with the components held fixed.
 
         Parameters
@@ -78,8 +79,12 @@ class TensorFactorization(IterativeFactorization):
             Weights of the cells; 0 means missing.
         layer, memory_limit, client : optional
             How X is read; see `nonneg.as_source`.
+        out : path, optional
+            A ``.npy``, ``.zarr`` or ``.h5`` file to write W to; it is returned open.
         """
-        return super().transform(X, weights=weights, layer=layer, memory_limit=memory_limit, client=client)
+        return super().transform(
+            X, weights=weights, layer=layer, memory_limit=memory_limit, client=client, out=out
+        )
 
     def inverse_transform(self, W: Any) -> np.ndarray:
         """Return the reconstruction of X, (n_samples, I_2, …, I_N), from codes W of shape (n_samples, n_components)."""

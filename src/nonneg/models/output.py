@@ -1,0 +1,50 @@
+"""Where the codes that `transform` computes go: into memory, or run by run into a file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..data import Source, Summary
+from ..data.runs import runs
+from ..data.sink import write_rows
+
+__all__ = ["codes"]
+
+
+def codes(model: Any, source: Source, summary: Summary, out: str | os.PathLike[str] | None = None) -> Any:
+    """W of a source: an array, or what is written to ``out``, opened.
+
+    Parameters
+    ----------
+    model : Factorization
+    source : Source
+    summary : Summary
+        Of ``source``.
+    out : path, optional
+        See `nonneg.data.sink.write_rows`.
+    """
+    if out is None:
+        return model._transform_source(source)
+    return write_rows(out, _pieces(model, source, summary), source.shape[0])
+
+
+def _pieces(model: Any, source: Source, summary: Summary) -> Iterator[np.ndarray]:
+    """W of one run of blocks after the other; of models whose rows depend on each other W as a whole."""
+    if not model._in_runs:
+        yield model._transform_source(source)
+        return
+    for run in runs(source, summary):
+        with warnings.catch_warnings():
+            if run.first:
+                warnings.simplefilter("ignore")  # the first run has said it
+            try:
+                W = model._transform_source(run)
+            except ValueError as error:
+                error.add_note(f"In a run of rows that begins with row {run.first} of X.")
+                raise
+        yield W
