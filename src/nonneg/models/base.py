@@ -20,7 +20,7 @@ from ..data.as_source import check_cells
 from ..data.names import check_names, column_names, compare_names
 from ..data.products import half_squares
 from ..data.sink import check_target
-from ..exceptions import warn_user
+from ..exceptions import IncompatibleError, warn_user
 from .inputs import check_count
 from .output import codes
 from .reading import ReadingMixin
@@ -72,6 +72,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
     n_features_in_: int
     _any_sign = False  # whether X may be negative
     _takes_weights = True  # whether fit and transform take cell weights
+    _takes_client = False  # whether passes run on the workers of a Dask client
     _in_runs = True  # whether `_transform_source` of some blocks of X is that of X, given the summary of X
 
     def fit(
@@ -294,6 +295,12 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         source = as_source(
             X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error")
         )
+        if source.client is not None and not self._takes_client:
+            if source.chosen:  # type: ignore[attr-defined]
+                raise IncompatibleError(
+                    f"{type(self).__name__}.{whom} makes its passes in this process: leave client out (a dask array "
+                    "is then read block by block), or take NMF, whose passes run on the workers"
+                )
         if not reset and source.shape[1] != self.n_features_in_:  # rather than of its shape, speak of NaN
             check_cells(source, whom=f"{type(self).__name__}.{whom}", non_negative=False, takes_missing=False)
         self._check_feature_names(X, source, reset)

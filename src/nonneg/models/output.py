@@ -17,7 +17,7 @@ __all__ = ["codes"]
 
 
 def codes(model: Any, source: Source, summary: Summary, out: str | os.PathLike[str] | None = None) -> Any:
-    """W of a source: an array, or what is written to ``out``, opened.
+    """W of a source: an array (a dask array where X is one and the model can), or what is written to ``out``, opened.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ def codes(model: Any, source: Source, summary: Summary, out: str | os.PathLike[s
     out : path, optional
         See `nonneg.data.sink.write_rows`.
     """
+    if out is None and source.spread and hasattr(model, "_lazy_codes"):
+        return model._lazy_codes(source, summary)
     if out is None:
         return model._transform_source(source)
     return write_rows(out, _pieces(model, source, summary), source.shape[0])
