@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .source import Source
+from .store import rows_of
 
 __all__ = ["ArraySource", "SparseSource"]
 
@@ -57,12 +58,7 @@ class SparseSource(Source):
     def _read(self, rows: slice | np.ndarray) -> sp.csr_array:
         if not isinstance(rows, slice):
             return self.X[rows]
-        X = self.X
-        first, last = X.indptr[rows.start], X.indptr[rows.stop]
-        return sp.csr_array(
-            (X.data[first:last], X.indices[first:last], X.indptr[rows.start : rows.stop + 1] - first),
-            shape=(rows.stop - rows.start, X.shape[1]),
-        )
+        return rows_of(self.X, rows.start, rows.stop)
 
     def _read_weights(self, rows: slice | np.ndarray) -> np.ndarray | None:
         if self.weights is None or self.weights.ndim == 2:

@@ -10,11 +10,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from .array import ArraySource, SparseSource
+from .chunked import is_node
+from .dask import DaskSource, from_dask, is_dask, with_client
 from .given_weights import are_ones, cell_weights, row_weights
-from .mapped import MappedSource
 from .names import column_names, shown_column
 from .paths import open_path
 from .source import Source
+from .store import Store, mapped_store
+from .stored import StoredSource
+from .stored_weights import StoredCells
+from .trees import is_anndata, of_anndata, tree_store
 
 __all__ = ["as_source", "check_cells"]
 
@@ -36,18 +41,23 @@ def as_source(
 
     Parameters
     ----------
-    X : array-like, sparse matrix or array, DataFrame, memmap, torch tensor or path, (n_samples, n_features)
-        Paths: ``.npy`` (mapped, not loaded), ``.npz`` (scipy.sparse or one array), ``.csv``, ``.tsv``, ``.mtx``.
-    weights : array-like or sparse of shape (n_samples, n_features), optional
+    X : array-like, sparse matrix or array, DataFrame, torch tensor, Source, path, or what is read from a file
+        Of shape (n_samples, n_features). Read a few blocks at a time: memory maps, ``h5py.Dataset``, ``zarr.Array``,
+        backed AnnData, and paths ending in ``.npy``, ``.zarr``, ``.h5``, ``.hdf5``, ``.h5ad`` and ``.parquet``. Loaded:
+        AnnData in memory, and paths ending in ``.npz`` (scipy.sparse or one array; with ``memory_limit`` an
+        uncompressed array that is larger is read a few blocks at a time), ``.csv``, ``.tsv`` and ``.mtx``.
+    weights : array-like, sparse or path, of shape (n_samples, n_features), optional
         Non-negative weights of the cells; 0 means missing. A sparse one gives weight 0 to what it does not store.
+        Weights may be kept in any way in which X may be kept.
     sample_weight : array-like of shape (n_samples,), optional
         Non-negative weights of the rows.
     missing : {"error", "ignore", "unstored"}
         ``"ignore"``: NaN cells are missing. ``"unstored"``: so are cells that a sparse X does not store.
     layer : str, optional
         AnnData: a layer instead of ``X.X``. HDF5: the data set in the file. Zarr: the array in the group.
-    memory_limit : int or str, optional
-        Bytes, or ``"500MB"``, ``"2GB"``: how much of X is held in memory at once, where it is read from a file.
+    memory_limit : int or str, default="512MB"
+        Bytes, or ``"500MB"``, ``"2GB"``: how much of X is held in memory at once where it is read from a file. Factors,
+        and what is computed from a block, are not in it.
     client : dask.distributed.Client, optional
         Whose workers do the passes over X.
     name : str
@@ -58,19 +68,22 @@ def as_source(
     TypeError
         For a kind of data the library does not know, or that cannot be read as real numbers.
     ValueError
-        For wrong shapes, complex numbers, no rows or columns, unknown ``missing``, unusable weights.
+        For wrong shapes, complex numbers, no rows or columns, unknown ``missing``, unusable weights; for files that
+        cannot be read, and a ``memory_limit`` in which they cannot.
+    MissingExtraError
+        Where the package that reads a kind of file is not installed.
     """
     if missing not in _MISSING:
         raise ValueError(f"missing={missing!r} is unknown; choose one of {', '.join(map(repr, _MISSING))}")
-    if layer is not None:
-        raise ValueError(
-            f"layer={layer!r}: {name} has no layers; leave it out (AnnData, HDF5 and Zarr have them)"
-        )
     if isinstance(X, Source):
+        _refuse_layer(layer, name)
         source = copy.copy(X)  # what one fit notes on it is not for the next
-        source.scale = 1.0
+        source.scale, source.floor = 1.0, 0.0
+        if memory_limit is not None and isinstance(source, StoredSource):
+            source.limit(memory_limit)
     else:
-        source = _from_data(X, name)
+        source = _from_data(X, name, layer, memory_limit)
+    source = with_client(source, client, name)
     n, m = source.shape
     if n == 0:
         raise ValueError(
@@ -78,14 +91,20 @@ def as_source(
         )
     if m == 0:
         raise ValueError(f"{name}: 0 feature(s) (shape={source.shape}) while a minimum of 1 is required.")
+    if isinstance(source, DaskSource):
+        source.refuse(weights, missing, name)
     source.nan_is_missing = missing != "error" and source.dtype.kind == "f"
     if missing == "unstored":
-        if not isinstance(source, SparseSource):
+        if not source.is_sparse:
             raise ValueError(
                 f'missing="unstored" needs a sparse {name}; for a dense one mark cells by NaN and use missing="ignore"'
             )
         if weights is None:
-            source.weights = np.ones(source.X.nnz, source.float_dtype)
+            source.weights = (
+                np.ones(source.X.nnz, source.float_dtype)
+                if isinstance(source, SparseSource)
+                else StoredCells()
+            )
     if weights is not None:
         found = cell_weights(source, weights, name, stored_only=missing == "unstored")
         source.weights = None if are_ones(found, source.shape) else found
@@ -94,13 +113,40 @@ def as_source(
     return source
 
 
-def _from_data(X: Any, name: str) -> Source:
+def _refuse_layer(layer: str | None, name: str) -> None:
+    if layer is not None:
+        raise ValueError(
+            f"layer={layer!r}: {name} has no layers; leave it out (AnnData, HDF5 and Zarr have them)"
+        )
+
+
+def _from_data(X: Any, name: str, layer: str | None, memory_limit: int | str | None) -> Source:
+    if is_dask(X):
+        _refuse_layer(layer, name)
+        return from_dask(X, name)
     if isinstance(X, (str, os.PathLike)):
-        X = open_path(X, name)
+        X = open_path(X, name, layer=layer, memory_limit=memory_limit)
+    names = None
+    if is_anndata(X):
+        held, names = of_anndata(X, layer, name)
+        X, layer = (held, layer) if is_node(held) else (held, None)
+    if is_node(X):
+        X, layer = tree_store(X, layer, name), None
+    _refuse_layer(layer, name)
+    if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype.kind in "fiub" and X.size:
+        X = mapped_store(X)
+    if isinstance(X, Store) and 0 not in X.shape:
+        return StoredSource(X, memory_limit)
+    source = _in_memory(X, name)
+    source.names = names or source.names
+    return source
+
+
+def _in_memory(X: Any, name: str) -> Source:
+    if isinstance(X, Store):  # of no rows or columns
+        X = np.empty(X.shape, X.dtype)
     if sp.issparse(X):
         return _from_sparse(X, name)
-    if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype.kind in "fiub":
-        return MappedSource(X)
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(
             f"{name} is a masked array; pass {name}.data with weights=~numpy.ma.getmaskarray({name}), or "

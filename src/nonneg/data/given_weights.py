@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from .array import SparseSource
-from .mapped import MappedSource
+from .chunked import is_node
 from .source import Source
+from .stored import StoredSource
+from .stored_weights import StoredWeights
 
 __all__ = ["are_ones", "cell_weights", "row_weights"]
 
 
-def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool = False) -> np.ndarray:
+def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool = False) -> Any:
     """Return weights in the form that ``source.weights`` has; ``stored_only``: unstored cells are missing.
 
     Their mean over the observed cells is brought near 1 by a power of two, which the source remembers as
@@ -27,15 +30,15 @@ def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool =
         For a wrong shape, negative or non-finite weights, weights too far apart for the precision of the fit, or a
         weight at a cell that a sparse X does not store.
     TypeError
-        For a memory map, which has no place beside it.
+        For a sparse X in storage, which has no place beside it.
     """
+    if isinstance(weights, (str, os.PathLike, Source)) or is_node(weights):
+        weights = _opened(weights, source)
     shape = tuple(getattr(weights, "shape", None) or np.shape(weights))
     if shape != source.shape:
         raise ValueError(f"weights has shape {shape}, {name} has {source.shape}; give one weight a cell")
-    if isinstance(source, MappedSource):
-        raise TypeError(
-            f"weights= needs {name} in memory; for a memory map mark missing cells by NaN and use missing='ignore'"
-        )
+    if isinstance(source, StoredSource):
+        return _beside_storage(source, weights, name)
     values = weights.data if sp.issparse(weights) else np.asarray(weights)
     if values.dtype.kind not in "fiub" or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError("weights must be finite and non-negative; 0 means missing")
@@ -48,6 +51,28 @@ def cell_weights(source: Source, weights: Any, name: str, *, stored_only: bool =
     else:
         found = values
     found, source.weight_power = _near_one(_without_nan(source, found), source.float_dtype)
+    return found
+
+
+def _opened(weights: Any, source: Source) -> Any:
+    """Weights in a file, as a source beside X in storage, as an array beside X in memory."""
+    from .as_source import as_source
+
+    found = as_source(weights, name="weights")
+    if isinstance(source, StoredSource) or found.shape != source.shape:
+        return found
+    return found._read(slice(0, found.shape[0]))
+
+
+def _beside_storage(source: StoredSource, weights: Any, name: str) -> StoredWeights:
+    from .as_source import as_source
+
+    if source.is_sparse:
+        raise TypeError(
+            f"weights= needs a sparse {name} in memory; load it, or mark missing cells by missing='unstored'"
+        )
+    found = StoredWeights(as_source(weights, name="weights"), source)
+    source.weight_power = found.power
     return found
 
 
@@ -111,8 +136,10 @@ def _beside_stored(X: sp.csr_array, weights: sp.csr_array) -> np.ndarray:
     return beside
 
 
-def are_ones(weights: np.ndarray, shape: tuple[int, int]) -> bool:
+def are_ones(weights: Any, shape: tuple[int, int]) -> bool:
     """Whether cell weights are 1 in every cell: what is to be solved then is the problem of complete data, as such."""
+    if isinstance(weights, StoredWeights):
+        return weights.ones
     return weights.size == np.prod(shape, dtype=np.float64) and bool((weights == 1).all())
 
 

@@ -73,6 +73,8 @@ class Source(ABC):
     nan_is_missing: bool = False
     floor: float = 0.0  # smaller cells are handed out as 0
     names: list[str] | None = None  # of the columns, for messages
+    client: Any = None  # of Dask, whose workers make the passes
+    spread: bool = False  # whether blocks may be elsewhere, and are too many for one process
 
     @property
     def float_dtype(self) -> np.dtype:
@@ -101,6 +103,14 @@ class Source(ABC):
         """Bounds ``(start, stop)`` of the blocks, in order, all rows once."""
         n, step = self.shape[0], self.block_rows
         return [(start, min(start + step, n)) for start in range(0, n, step)]
+
+    def only(self, cuts: Sequence[tuple[int, int]]) -> Source:
+        """The same source for someone who reads these blocks alone, in this order: itself, if it does not matter."""
+        return self
+
+    def root(self, start: int, stop: int) -> tuple[Source, tuple[int, int]]:
+        """The source that a block is read from, and its bounds there: itself, but for views of other sources."""
+        return self, (start, stop)
 
     @abstractmethod
     def _read(self, rows: slice | np.ndarray) -> Any:
@@ -165,9 +175,8 @@ class Source(ABC):
     def summary(self) -> Summary:
         """Find minimum, maximum, sums and zero rows of the observed cells, in one pass."""
         low, high, totals = math.inf, -math.inf, np.zeros(4)
-        bounds = self.bounds()
-        with workers(len(bounds)) as pool:
-            for found in pool.map(lambda cut: _summarize(self.block(*cut)), bounds):
+        with workers(self) as pool:
+            for found in pool.over(self, _summarize):
                 low, high, totals = min(low, found[0]), max(high, found[1]), totals + found[2]
         total, squares, weight, zero_rows = map(float, totals)
         return Summary(low, high, total, squares, weight, int(zero_rows))
