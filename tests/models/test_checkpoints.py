@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numba
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import matrix_cases
 import reference as ref
-from matrix_cases import case, fitted, planted
+from family_cases import model_class
+from matrix_cases import case, fitted, planted, quietly
+from nonneg import NTF
 from nonneg.exceptions import CheckpointError
-from nonneg.files import read_bundle
+from nonneg.files import Checkpoint, checkpoint, read_bundle, write_bundle
+from nonneg.models import remembered
 from nonneg.models.inputs import plain
 from nonneg.penalties import L1, Simplex
+from nonneg.registry import MODELS
 from nonneg.solvers import iterate
 
 X = planted()
@@ -224,3 +232,126 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match=r"checkpoint=.*file"):
         fitted(X, max_iter=3, checkpoint=tmp_path / "file" / "folder")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda c: lambda A, B: A @ B.T + c,
+        lambda c: functools.partial(np.add, c),
+        lambda c: sp.csr_array(np.diag([1.0, c])),
+        lambda c: [np.float32(c), {"a": np.arange(c)}],
+        lambda c: np.add if c == 1 else np.multiply,
+    ],
+    ids=["closure", "partial", "sparse", "containers", "ufunc"],
+)
+def test_parameters_count_by_what_they_do(make):
+    assert plain(make(1)) == plain(make(1)) != plain(make(2))
+
+
+def test_functions_count_by_their_instructions():
+    one, other = (lambda x: x + 1), (lambda x: x + 2)
+    other.__qualname__ = one.__qualname__
+    assert plain(one) == plain(one) != plain(other)
+    assert "0x" not in str(plain(one)) + str(plain(functools.partial(one, 1))) + str(plain(Path().exists))
+
+
+def test_a_fit_goes_on_where_the_same_solver_does(tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    given = {"loss": "kl", "checkpoint": tmp_path / "c"}  # on a path another solver is chosen
+    fitted(X, max_iter=3, **given)
+    with pytest.raises(CheckpointError, match="other data or parameters"):
+        fitted(str(tmp_path / "X.npy"), max_iter=6, **given)
+
+
+def test_sides_of_an_array_count(tmp_path):
+    tensor = np.random.default_rng(0).random((8, 4, 6))
+    quick = {"max_iter": 2, "random_state": 0, "checkpoint": tmp_path}
+    with quietly():
+        NTF(2, **quick).fit(tensor)
+    with pytest.raises(CheckpointError, match="other data or parameters"):
+        NTF(2, **quick).fit(tensor.reshape(8, 6, 4))
+
+
+def test_data_are_read_once_for_all_starts(tmp_path, monkeypatch):
+    counted = []
+    plain_fingerprint = remembered.arrays_of
+    monkeypatch.setattr(remembered, "arrays_of", lambda block: counted.append(1) or plain_fingerprint(block))
+    fitted(X, max_iter=2, n_init=4, init="random", checkpoint=tmp_path)
+    assert len(counted) == 1
+
+
+def test_a_start_is_made_once(tmp_path, monkeypatch):
+    from nonneg.solvers.mu import MU
+
+    given = {"solver": "mu", "tol": 0, "max_iter": 5, "checkpoint": tmp_path}
+    with monkeypatch.context() as patch:
+        patch.setattr(MU, "iterate", stopping(MU.iterate, at=1))
+        with pytest.raises(KeyboardInterrupt):
+            fitted(X, **given)
+    assert os.listdir(tmp_path) == ["checkpoint-000000000.zip"]
+    monkeypatch.setattr("nonneg.models.nmf.starting_point", None)
+    again = fitted(X, **given)
+    monkeypatch.undo()
+    same_bits(again, fitted(X, **{**given, "checkpoint": None}))
+
+
+def stopping(function, at, error=KeyboardInterrupt):
+    """``function``, with an error instead of call number ``at``."""
+    calls = []
+
+    def stopped(*arguments):
+        calls.append(1)
+        if len(calls) == at:
+            raise error
+        return function(*arguments)
+
+    return stopped
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_is_full_before_the_first_iteration_ends_the_fit_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "write_bundle", stopping(write_bundle, 1, FULL))
+    monkeypatch.setattr("nonneg.solvers.hals.HALS.advance", None)
+    with pytest.raises(CheckpointError, match=r"step 0 could not .*No space left.* there is no earlier one"):
+        fitted(X, max_iter=6, checkpoint=tmp_path)
+
+
+def test_a_disk_that_becomes_full_ends_the_fit_and_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    given = {"solver": "mu", "tol": 0, "max_iter": 8, "checkpoint": tmp_path}
+    monkeypatch.setattr(iterate, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(iterate, "CHECKPOINT_SHARE", 1e9)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_bundle", stopping(write_bundle, 4, FULL))
+        with pytest.raises(CheckpointError, match=r"step 3 could not .*No space left.* step 2 is kept"):
+            fitted(X, **given)
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint-000000001.zip", "checkpoint-000000002.zip"]
+    same_bits(fitted(X, **given), fitted(X, **{**given, "checkpoint": None}))
+
+
+def test_a_result_is_not_lost_because_its_copy_cannot_be_written(tmp_path, monkeypatch):
+    given = {"solver": "mu", "tol": 0, "max_iter": 4}
+    monkeypatch.setattr(checkpoint, "write_bundle", stopping(write_bundle, 2, FULL))
+    with pytest.warns(UserWarning, match=r"step 4 could not .*No space left.* step 0 is kept"):
+        model = fitted(X, checkpoint=tmp_path, **given)
+    same_bits(model, fitted(X, **given))
+
+
+def test_a_folder_is_of_one_fit(tmp_path):
+    with Checkpoint(tmp_path, "f"), pytest.raises(CheckpointError, match="another fit is using this folder"):
+        fitted(X, max_iter=3, checkpoint=tmp_path)
+    fitted(X, max_iter=3, checkpoint=tmp_path)
+
+
+#: Models that are over in one pass, with nothing to go on from.
+AT_ONCE = {"SeparableNMF"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_that_iterates_takes_a_checkpoint(name):
+    parameters = model_class(name)().get_params()
+    iterates = bool({"max_iter", "max_epochs"} & set(parameters))
+    assert iterates == (name not in AT_ONCE)
+    assert ("checkpoint" in parameters) == iterates

@@ -104,8 +104,8 @@ def _plain_function(function: Any) -> Any:
         return [plain(function.__func__), plain(function.__self__)]
     function = getattr(function, "py_func", function)  # what numba compiled
     if not isinstance(function, types.FunctionType):
-        name = _name_of(function) if hasattr(function, "__qualname__") else _name_of(type(function))
-        return [name, plain(getattr(function, "__dict__", {}))]
+        name = getattr(function, "__name__", type(function).__name__)
+        return [_name_of(type(function)), name, plain(getattr(function, "__dict__", {}))]
     enclosed = [plain(cell.cell_contents) for cell in function.__closure__ or ()]
     return [_name_of(function), _plain_code(function.__code__), plain(function.__defaults__ or ()), enclosed]
 
