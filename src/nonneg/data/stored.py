@@ -63,6 +63,7 @@ class StoredSource(Source):
     def limit(self, memory_limit: int | str | None) -> None:
         """Read within this much memory from now on."""
         limit, store, n = parse_limit(memory_limit), self.store, self.shape[0]
+        self.memory_limit = limit
         total, rows = store.size(0, n), max(self.block_rows, store.chunk)
         least = max(1, total * min(n, rows) // n)
         if memory_limit is not None and SLABS * least > limit < total:

@@ -8,6 +8,7 @@ that of the stored cells, however large the product of the sides.
 from __future__ import annotations
 
 import math
+import os
 from functools import cache
 from typing import Any
 
@@ -15,9 +16,45 @@ import numpy as np
 import scipy.sparse as sp
 
 from .array import ArraySource, SparseSource
+from .chunked import is_node
+from .limit import parse_limit, shown_bytes
+from .paths import open_path
 from .source import Source
+from .store import Store
+from .stored import StoredSource
+from .trees import tree_matrix, tree_store
 
-__all__ = ["Tensor", "is_coo", "tensor_matrix", "tensor_weights"]
+__all__ = ["Tensor", "is_coo", "tensor_array", "tensor_matrix", "tensor_weights"]
+
+
+def tensor_array(
+    X: Any, layer: str | None = None, memory_limit: int | str | None = None, name: str = "X"
+) -> Any:
+    """X as models of n-way arrays hold it: what is in storage is loaded; memory maps stay mapped.
+
+    Raises
+    ------
+    ValueError
+        For data that take more than ``memory_limit``, where one is given.
+    """
+    if isinstance(X, (str, os.PathLike)):
+        X = open_path(X, name, layer=layer, memory_limit=memory_limit)
+    if is_node(X):
+        node = tree_matrix(X, layer, name)
+        X = tree_store(X, layer, name) if hasattr(node, "keys") or len(node.shape) <= 2 else node
+    if isinstance(X, StoredSource):
+        X = X.store
+    size = X.size(0, X.shape[0]) if isinstance(X, Store) else int(getattr(X, "nbytes", 0))
+    if memory_limit is not None and size > parse_limit(memory_limit):
+        raise ValueError(
+            f"memory_limit={memory_limit!r}: {name} takes {shown_bytes(size)}, and models of n-way arrays hold all "
+            "of it; allow more, or take NMF with the samples as rows"
+        )
+    if isinstance(X, Store):
+        return X.read(0, X.shape[0])
+    if is_node(X):
+        return X[...]
+    return X.view(np.ndarray) if isinstance(X, np.memmap) else X
 
 
 def is_coo(X: Any) -> bool:

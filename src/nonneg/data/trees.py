@@ -11,7 +11,7 @@ from ..exceptions import MissingExtraError
 from .chunked import array_store, csr_store, is_hdf5, place_of
 from .store import Store
 
-__all__ = ["is_anndata", "is_annotated", "of_anndata", "open_tree", "tree_store"]
+__all__ = ["is_anndata", "is_annotated", "of_anndata", "open_tree", "tree_matrix", "tree_store"]
 
 SPARSE_PARTS = {"data", "indices", "indptr"}
 SHOWN = 20  # names in a message
@@ -48,17 +48,27 @@ def open_tree(path: Path, layer: str | None = None) -> Any:
     return root
 
 
-def tree_store(node: Any, layer: str | None, name: str, *, file: bool = False) -> Store:
-    """The store of an array, or of the matrix in a group that ``layer`` names.
+def tree_store(node: Any, layer: str | None, name: str) -> Store:
+    """The store of an array, or of the matrix in a group that ``layer`` names; with names of columns from AnnData.
 
     Raises
     ------
     ValueError
-        Where there is none of that name, or several and no name.
+        Where there is none of that name, or several and no name; for an array of other than two ways.
     """
-    names = None
+    found = tree_matrix(node, layer, name)
+    if _is_group(found):
+        store: Store = csr_store(found, name)
+    else:
+        _check_array(found, name)
+        store = array_store(found)
+    store.names = _var_names(node) if _is_group(node) and is_annotated(node) else None
+    return store
+
+
+def tree_matrix(node: Any, layer: str | None, name: str) -> Any:
+    """The array, of any number of ways, or the group of a sparse matrix that is meant: see `tree_store`."""
     if _is_group(node) and is_annotated(node):
-        names = _var_names(node)
         node = _layer_of(node, layer, name)
     elif layer is not None:
         if not _is_group(node):
@@ -73,13 +83,7 @@ def tree_store(node: Any, layer: str | None, name: str, *, file: bool = False) -
         if len(found) != 1:
             raise ValueError(f"{name}: {place_of(node)[0]} has {_listed(node)}; say which one with layer=")
         node = node[found[0]]
-    if _is_group(node):
-        store: Store = csr_store(node, name)
-    else:
-        _check_array(node, name)
-        store = array_store(node)
-    store.names = names
-    return store
+    return node
 
 
 def _is_group(node: Any) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from .array import ArraySource
 from .as_source import as_source
 from .block import Block
+from .chunked import is_node
 from .given_weights import row_weights
 from .names import check_names, compare_names
 from .source import Source, Summary
@@ -19,7 +20,7 @@ __all__ = ["Views", "are_views", "as_views", "index_of"]
 
 def are_views(X: Any) -> bool:
     """Whether X is a dict or list of matrices and not one matrix (which may be a list of its rows)."""
-    if hasattr(X, "shape"):  # a sparse matrix may be a dict
+    if hasattr(X, "shape") or is_node(X):  # a sparse matrix may be a dict, and a group of arrays is one
         return False
     if isinstance(X, Mapping):
         return True

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from ..data import Source
+from ..data.limit import shown_bytes
 from .nodes import shown_node
 
 __all__ = [
@@ -57,11 +58,26 @@ def check_symmetric(source: Source, names: list[Any] | None = None, *, instead: 
 
 
 def matrix_of(source: Source) -> Any:
-    """All rows as one array, dense or CSR."""
-    found = [block.X for block in source.blocks()]
-    if len(found) == 1:
-        return found[0]
-    return sp.csr_array(sp.vstack(found, "csr")) if source.is_sparse else np.concatenate(found)
+    """All rows as one array, dense or CSR.
+
+    Raises
+    ------
+    ValueError
+        Where X is in storage and takes more than its ``memory_limit``.
+    """
+    limit, (n, m) = getattr(source, "memory_limit", None), source.shape
+    size = n * m * source.float_dtype.itemsize
+    if limit is not None and not source.is_sparse and size > limit:
+        raise ValueError(
+            f"X takes {shown_bytes(size)} and memory_limit is {shown_bytes(limit)}, but this model holds all of "
+            "X in memory; allow more, or take NMF, which reads X a few rows at a time"
+        )
+    if source.is_sparse:
+        return sp.csr_array(sp.vstack([block.X for block in source.blocks()], "csr"))
+    found = np.empty(source.shape, source.float_dtype)
+    for block in source.blocks():
+        found[block.rows] = block.X
+    return found
 
 
 def nearest(rows: Any, known: Any, n_neighbors: int) -> sp.csr_array:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Source, Summary
-from ..data.paths import open_path
-from ..data.tensor import Tensor, is_coo, tensor_matrix, tensor_weights
+from ..data.tensor import Tensor, is_coo, tensor_array, tensor_matrix, tensor_weights
 from .iterative import IterativeFactorization
 
 __all__ = ["TensorFactorization"]
@@ -114,11 +113,17 @@ class TensorFactorization(IterativeFactorization):
             layer=layer, memory_limit=memory_limit, client=client,
         )  # fmt: skip
 
+    def _opened(self, X: Any, **how: Any) -> Any:
+        if how.pop("client", None) is not None:
+            raise ValueError(
+                f"client= is for NMF, whose passes other processes can do; {type(self).__name__} holds X in memory"
+            )
+        return tensor_array(X, **how)
+
     def _source(
         self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False
     ) -> Source:
-        if isinstance(X, (str, os.PathLike)):
-            X = open_path(X)
+        X = tensor_array(X)
         if isinstance(X, (list, tuple)):
             with suppress(ValueError):  # refused where all data are
                 X = np.asarray(X) if np.ndim(X) > 2 else X
