@@ -16,10 +16,11 @@ from .source import Source, Summary
 
 __all__ = ["Run", "runs"]
 
-RUN_BLOCKS = 32  # and so a multiple of 2048 rows where blocks are a multiple of 64
+RUN_BYTES = 1 << 23  # of what is made of a run; computing it takes a few times that
+RUN_BLOCKS = 32
 
 
-def runs(source: Source, summary: Summary) -> Iterator[Run]:
+def runs(source: Source, summary: Summary, width: int) -> Iterator[Run]:
     """Yield the rows of a source in order, each run as a source of its own.
 
     Parameters
@@ -27,11 +28,15 @@ def runs(source: Source, summary: Summary) -> Iterator[Run]:
     source : Source
     summary : Summary
         Its summary as it is now.
+    width : int
+        Numbers that are made of a row: where they are many, runs are short.
     """
     bounds, units = source.bounds(), (source.scale, source.floor)
     known = {units: summary}
-    for first in range(0, len(bounds), RUN_BLOCKS):
-        yield Run(source, bounds[first : first + RUN_BLOCKS], units, known)
+    block = (bounds[0][1] - bounds[0][0]) * width * source.float_dtype.itemsize
+    step = max(1, min(RUN_BLOCKS, RUN_BYTES // block))
+    for first in range(0, len(bounds), step):
+        yield Run(source, bounds[first : first + step], units, known)
 
 
 class Run(Source):

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -188,11 +188,18 @@ def _write_zarr(path: Path, pieces: Iterator[np.ndarray], shape: tuple[int, int]
 
 
 def _write_hdf5(path: Path, pieces: Iterator[np.ndarray], shape: tuple[int, int], dtype: np.dtype) -> None:
-    with _package(".h5").File(path, "w") as file:
+    file = _package(".h5").File(path, "w")
+    try:
         data, start = file.create_dataset(NAME, shape, dtype), 0
         for rows in pieces:
             data[start : start + len(rows)] = rows
             start += len(rows)
+        file.flush()
+    except BaseException:
+        with suppress(RuntimeError):  # where the disk is full, closing fails as well
+            file.close()
+        raise
+    file.close()
 
 
 def _regrouped(pieces: Iterator[np.ndarray], step: int) -> Iterator[np.ndarray]:

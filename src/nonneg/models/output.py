@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 
 from ..data import Source, Summary
+from ..data.limit import parse_limit
 from ..data.runs import runs
-from ..data.sink import write_rows
+from ..data.sink import mapped_rows, write_rows
 
 __all__ = ["codes"]
 
 
-def codes(model: Any, source: Source, summary: Summary, out: str | os.PathLike[str] | None = None) -> Any:
+SHARE = 4  # W of more than a quarter of the memory that the user allows is not held in it
+
+
+def codes(
+    model: Any,
+    source: Source,
+    summary: Summary,
+    out: str | os.PathLike[str] | None = None,
+    memory_limit: int | str | None = None,
+) -> Any:
     """W of a source: an array (a dask array where X is one and the model can), or what is written to ``out``, opened.
 
     Parameters
@@ -27,12 +37,18 @@ def codes(model: Any, source: Source, summary: Summary, out: str | os.PathLike[s
         Of ``source``.
     out : path, optional
         See `nonneg.data.sink.write_rows`.
+    memory_limit : int or str, optional
+        W that is too large for it comes as a memory map.
     """
     if out is None and source.spread and hasattr(model, "_lazy_codes"):
         return model._lazy_codes(source, summary)
-    if out is None:
-        return model._transform_source(source)
-    return write_rows(out, _pieces(model, source, summary), source.shape[0])
+    pieces, n = _pieces(model, source, summary), source.shape[0]
+    if out is not None:
+        return write_rows(out, pieces, n)
+    size = n * model.n_components_ * source.float_dtype.itemsize
+    if memory_limit is not None and SHARE * size > parse_limit(memory_limit):
+        return mapped_rows(pieces, n)
+    return model._transform_source(source)
 
 
 def _pieces(model: Any, source: Source, summary: Summary) -> Iterator[np.ndarray]:
@@ -40,7 +56,7 @@ def _pieces(model: Any, source: Source, summary: Summary) -> Iterator[np.ndarray
     if not model._in_runs:
         yield model._transform_source(source)
         return
-    for run in runs(source, summary):
+    for run in runs(source, summary, model.n_components_):
         with warnings.catch_warnings():
             if run.first:
                 warnings.simplefilter("ignore")  # the first run has said it
