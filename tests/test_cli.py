@@ -385,7 +385,7 @@ def test_data_errors(capsys, matrix, tmp_path, damage):
 
 def test_an_unknown_suffix_and_a_damaged_file_say_what_to_do(capsys, matrix, tmp_path):
     for name, advice in (
-        ("X.xls", "known: .csv .mtx .npy .npz .tsv"),
+        ("X.xls", "known: .csv .h5 .h5ad .hdf5 .mtx .npy .npz .parquet .tsv .zarr"),
         ("X.npz", "write it again with numpy.savez"),
     ):
         file = tmp_path / name

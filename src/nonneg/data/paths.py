@@ -66,14 +66,14 @@ def open_path(
     suffix = path.suffix.lower()
     if path.is_dir() and any((path / kind).is_file() for kind in ("zarr.json", ".zarray", ".zgroup")):
         suffix = ".zarr"
+    if path.is_dir() and suffix != ".zarr":
+        raise ValueError(f"{name}: {path} is a folder; give a file in it, or a folder of Zarr")
     limit = None if memory_limit is None else parse_limit(memory_limit)
     if suffix not in _READERS:
         raise ValueError(
             f"{name}: {path} has {f'the suffix {suffix}' if suffix else 'no suffix'}, which is no known kind of data; "
             f"known: {' '.join(sorted(_READERS))}"
         )
-    if path.is_dir() and suffix != ".zarr":
-        raise ValueError(f"{name}: {path} is a folder; give a file in it")
     if limit is not None and suffix in _LOADED and path.stat().st_size > limit:
         raise ValueError(
             f"memory_limit={memory_limit!r}: {path} has {shown_bytes(path.stat().st_size)} and would be loaded whole; "
