@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test campaign lint clean
 
 demo: $(STAMP)
 	$(BIN)/nonneg reproduce ddnmf --dataset digits --out $(DEMO)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# an hour or so: a hundred kills of running fits, tens of thousands of damaged files
+campaign: $(STAMP)
+	NONNEG_CAMPAIGN=1 $(BIN)/python -m pytest tests/campaigns -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

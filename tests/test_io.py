@@ -148,6 +148,31 @@ def test_other_classes_and_schemas_are_refused(tmp_path):
         nonneg.load(tmp_path / "absent")
 
 
+def test_what_a_class_does_not_know_is_refused(tmp_path):
+    path = tmp_path / "model.nonneg"
+    fitted(X, max_iter=3).save(path)
+    meta, arrays = read_bundle(path)
+    parameters, state = meta["parameters"], meta["state"]
+    for change in (
+        {"parameters": {**parameters, "speed": 3}},
+        {"parameters": {**parameters, "penalty_H": {"@penalty": {"kind": "none"}}}},
+        {"state": {**state, "components_": {"@array": "nowhere"}}},
+        {"state": [1, 2]},
+        {"state": {**state, "labels_": {"@strings": ["a"], "shape": [2]}}},
+    ):
+        write_bundle(path, {**meta, **change}, arrays)
+        with pytest.raises(ValueError, match=r"model.nonneg: does not hold what nonneg .* keeps of NMF"):
+            nonneg.load(path)
+
+
+def test_a_stream_goes_on_from_a_file(tmp_path):
+    for loss in ("frobenius", "kl"):
+        kept, saved = (NMF(3, loss=loss, random_state=0) for _ in range(2))
+        for rows in (slice(0, 30), slice(30, 50), slice(50, 70)):
+            kept, saved = kept.partial_fit(X[rows]), there_and_back(saved.partial_fit(X[rows]), tmp_path)
+        assert np.array_equal(saved.components_, kept.components_) and saved.n_batches_ == kept.n_batches_
+
+
 def test_the_file_holds_json_and_arrays_and_no_code(tmp_path):
     path = tmp_path / "model.nonneg"
     fitted(FRAME, max_iter=3).save(path)

@@ -21,6 +21,8 @@ from .registry import MODELS
 __all__ = ["load", "save"]
 
 SCHEMA = 1
+#: What a class says to parameters and attributes that are not its own.
+_UNFIT = (AttributeError, LookupError, OverflowError, RecursionError, RuntimeError, TypeError, ValueError)
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -57,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     CheckpointError
         When the file is damaged or no nonneg file.
     ValueError
-        When it holds a class or a schema this version does not know.
+        When it holds a class or a schema this version does not know, or not what this version keeps of the class.
     """
     meta, arrays = read_bundle(path)
     name = meta.get("class")
@@ -67,8 +69,14 @@ def load(path: str | os.PathLike[str]) -> Any:
             f"{SCHEMA} and {', '.join(sorted(MODELS))}"
         )
     cls = getattr(importlib.import_module(MODELS[name]), name)
-    estimator = cls(**_decode(meta["parameters"], arrays))
-    estimator._set_state(_decode(meta["state"], arrays))
+    try:
+        estimator = cls(**_decode(meta["parameters"], arrays))
+        estimator._set_state(_decode(meta["state"], arrays))
+    except _UNFIT as error:
+        raise ValueError(
+            f"{path}: does not hold what nonneg {__version__} keeps of {name} ({type(error).__name__}: {error}); "
+            "load it with the version that saved it, or fit again"
+        ) from error
     return estimator
 
 

@@ -1,7 +1,5 @@
 """One file for JSON and arrays: damage is found, and what is no bundle takes no memory."""
 
-import hashlib
-import io
 import json
 import tracemalloc
 import zipfile
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from damage_cases import signed
 from nonneg.exceptions import CheckpointError
 from nonneg.files import read_bundle, write_bundle
 
@@ -93,18 +92,6 @@ def test_reading_a_bundle_copies_no_array(tmp_path):
     tracemalloc.stop()
     assert peak < (48 << 20) + (6 << 20)
     assert all(np.array_equal(back[name], array) for name, array in arrays.items())
-
-
-def signed(path, members, compression=zipfile.ZIP_STORED):
-    """A zip that is closed by the right checksum, whatever it holds."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", compression) as archive:
-        for name, text in members.items():
-            archive.writestr(name, text)
-        archive.comment = b"0" * 64
-    head = content.getvalue()[:-64]
-    path.write_bytes(head + hashlib.sha256(head).hexdigest().encode())
-    return path
 
 
 def arrays_of(header, data=b""):
