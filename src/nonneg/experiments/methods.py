@@ -206,9 +206,11 @@ def _outside(
     return {"history": {}, "settings": {}} | _measures(run, found.pop("seconds"), found)
 
 
-def _measures(run: Run, seconds: float, found: dict[str, float]) -> dict[str, Any]:
-    # seconds of processor time of `fit`, all threads together: what else the machine does hardly matters
-    spent = {"seconds": seconds} | ({} if run.epochs is None else {"seconds_per_epoch": seconds / run.epochs})
+def _measures(run: Run, seconds: float | None, found: dict[str, float]) -> dict[str, Any]:
+    """Seconds are of processor time of `fit`, all threads together; None where another process did a part of it."""
+    spent = {} if seconds is None else {"seconds": seconds}
+    if seconds is not None and run.epochs is not None:
+        spent["seconds_per_epoch"] = seconds / run.epochs
     values = {name: float(f"{value:.6g}") for name, value in (found | spent).items()}
     return {"measures": [{"method": run.method, "epoch": run.epochs} | values]}
 
@@ -246,7 +248,7 @@ def _deep(
     constant = training_of(run)["schedule"] == "constant"
     stages = sorted({epoch for epoch in epochs if constant and epoch < last} | {last})
     model: Any = None
-    seconds = trained = 0.0
+    seconds, resumed = 0.0, any(_made(work / "checkpoint").iterdir())
     for stage in stages:
         if stage in done and stage != last:
             continue
@@ -260,10 +262,8 @@ def _deep(
             if stage == last:
                 raise
             continue
-        # the last stage's start and last pass count once, and the epochs of all stages, whoever trained them
-        seconds = trained + time.process_time() - started
-        trained = float(model.history_["seconds"][-1])
-        seconds = max(seconds, trained)
+        # of all stages, starts and last passes with them
+        seconds += time.process_time() - started
         _report_codes(run, model, stage, train, test, probe, supervisor_rows, stage == last, report)
     np.save(_made(work) / "parts.npy", model.parts().astype(np.float32))
     model.checkpoint, model.verbose = None, 0  # of this study, not of the model
@@ -271,7 +271,7 @@ def _deep(
     history = {name: [float(f"{value:.6g}") for value in values] for name, values in model.history_.items()}
     settings = {name: value for name, value in model.profile_.items() if name != "hidden"}
     result = {"history": history, "settings": settings | {"dead_units": int(model.n_dead_units_)}}
-    return result | ({} if run.noise else _measures(run, seconds, of_model(model, test)))
+    return result | ({} if run.noise else _measures(run, None if resumed else seconds, of_model(model, test)))
 
 
 def _estimator(run: Run, epochs: int, checkpoint: Path, tick: Tick) -> Any:
