@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -56,6 +57,15 @@ class EveryNth(Source):
         """Return a block of the other source under its number here."""
         found = self.source.block(*self._cuts[start])
         return Block(start, stop, found.X, found.weights, found.row_weights)
+
+    def root(self, start: int, stop: int) -> tuple[Source, tuple[int, int]]:
+        """Where the other source reads it from."""
+        return self.source.root(*self._cuts[start])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To other processes it goes without what is as long as X."""
+        kept = {name: value for name, value in self.__dict__.items() if name != "rows"}
+        return kept | {"row_weights": None}
 
     def _read(self, rows: slice | np.ndarray) -> np.ndarray | sp.csr_array:
         return self.source._read(self.rows[rows])

@@ -25,7 +25,7 @@ from threadpoolctl import ThreadpoolController
 if TYPE_CHECKING:
     from .source import Source
 
-__all__ = ["Workers", "workers"]
+__all__ = ["Workers", "holding_blas", "workers"]
 
 T = TypeVar("T")
 
@@ -139,17 +139,30 @@ _HELD = _Held()
 
 
 @contextmanager
+def holding_blas() -> Iterator[int]:
+    """Hold BLAS at one thread; yield the number of threads it had."""
+    allowed = _HELD.enter()
+    try:
+        yield allowed
+    finally:
+        _HELD.leave()
+
+
+@contextmanager
 def workers(tasks: int | Source) -> Iterator[Workers]:
     """Hold BLAS at one thread and offer as many threads as BLAS had, at most one a task.
 
     For a source: one a block, or, where its blocks belong to a client of Dask, the workers of that client.
     """
-    allowed = _HELD.enter()
-    if not isinstance(tasks, int):
-        tasks = len(tasks.bounds())
-    pool = Workers(max(1, min(allowed, tasks)))
-    try:
-        yield pool
-    finally:
-        pool.close()
-        _HELD.leave()
+    with holding_blas() as allowed:
+        if not isinstance(tasks, int) and tasks.client is not None:
+            from .passes import Passes
+
+            pool: Workers = Passes(tasks.client)
+        else:
+            count = tasks if isinstance(tasks, int) else len(tasks.bounds())
+            pool = Workers(max(1, min(allowed, count)))
+        try:
+            yield pool
+        finally:
+            pool.close()

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..data import Source, Summary
 from ..data.block import Block
+from ..data.passes import lazily
 from ..data.threads import workers
 from ..losses import BetaLoss, as_loss
 from ..penalties import combine
@@ -75,6 +76,28 @@ class MatrixFactorization(Factorization):
         W = self._rows(problem, source)
         return times(W, self._power_of_H(source) - power_of(source))
 
+    def _lazy_codes(self, source: Source, summary: Summary) -> Any:
+        """W as a dask array, made where and when it is asked for."""
+        with np.errstate(over="ignore"):
+            problem = self._problem(source, summary)
+        fixed, pull, power = (
+            self._fixed(source),
+            problem.row_pull,
+            self._power_of_H(source) - power_of(source),
+        )
+        tol = ROW_TOLERANCE[fixed.rows.dtype]
+
+        def work(block: Block) -> np.ndarray:
+            return times(solve_block(problem, block, fixed, pull, tol), power)
+
+        return lazily(source, work, len(fixed.rows), fixed.rows.dtype)
+
+    def _fixed(self, source: Source) -> Fixed:
+        """H in the units of a source, with what the rows ask of it: made once, before threads do."""
+        fixed = Fixed(rows=self._components_for(source))
+        fixed.columns, fixed.gram, fixed.sums  # noqa: B018
+        return fixed
+
     def _rows(self, problem: Problem, source: Source) -> np.ndarray:
         H = self._components_for(source)
         with workers(source) as pool:
@@ -82,8 +105,7 @@ class MatrixFactorization(Factorization):
 
     def _score_source(self, source: Source, summary: Summary) -> float:
         problem = self._problem(source, summary)
-        fixed = Fixed(rows=self._components_for(source))
-        fixed.columns, fixed.gram, fixed.sums  # noqa: B018 - made once, before the threads ask for them
+        fixed = self._fixed(source)
         tol = ROW_TOLERANCE[fixed.rows.dtype]
 
         def work(block: Block) -> float:

@@ -32,7 +32,7 @@ from .iterative import best_of
 from .matrix import MatrixFactorization
 from .online import statistics_of
 from .parameters import MATRIX_PARAMETERS
-from .rows import RowFacts, rows_times
+from .rows import RowFacts, lazy_rows, rows_times
 from .stream import StreamMixin
 from .units import (
     loss_times,
@@ -165,6 +165,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         self.verbose = verbose
 
     _parameter_constraints = MATRIX_PARAMETERS
+    _takes_client = True
 
     def _check_params(self) -> None:
         self._validate_params()
@@ -238,7 +239,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
             found = {name: np.ldexp(array, weight_power) for name, array in found.items()}
             units = {"power": power_of(source), "weight_power": source.weight_power}
             self._past = {**units, "beta": float(loss.beta), **found}
-        return W
+        return lazy_rows(source, W)
 
     def _accept(self, solution: Any, problem: Problem, loss_power: float) -> np.ndarray:
         """Set the attributes, back in the units of X.

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..data import Source
+from ..data.threads import workers
 from ..files import Checkpoint, fingerprint
 
 __all__ = ["arrays_of", "checkpoint_of", "plain"]
@@ -63,7 +64,8 @@ def _blocks_of(source: Source) -> list[str]:
     units = (source.scale, source.floor, source.weight_power)
     known = getattr(source, "_fingerprints", None)
     if known is None or known[0] != units:
-        known = (units, [fingerprint(*arrays_of(block)) for block in source.blocks()])
+        with workers(source) as pool:
+            known = (units, list(pool.over(source, lambda block: fingerprint(*arrays_of(block)))))
         source._fingerprints = known  # type: ignore[attr-defined]
     return known[1]
 

@@ -13,7 +13,7 @@ from ..solvers.kkt import column_squares
 from .inputs import shares
 from .units import times
 
-__all__ = ["RowFacts", "rows_times"]
+__all__ = ["RowFacts", "lazy_rows", "rows_times"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,17 @@ class RowFacts:
             finite, sums = finite and is_finite, sums + found
             labels.append(of_block)
         return cls(finite, np.concatenate(labels), sums[0] / source.shape[0], np.sqrt(sums[1]))
+
+
+def lazy_rows(source: Source, W: Any) -> Any:
+    """W as a dask array where X is one (or belongs to a client), else W itself."""
+    if not source.spread:
+        return W
+    if not isinstance(W, np.ndarray):
+        return W.lazy()
+    import dask.array as da
+
+    return da.from_array(W, chunks=(tuple(stop - start for start, stop in source.bounds()), -1))
 
 
 def rows_times(source: Source, W: Any, power: int) -> Any:

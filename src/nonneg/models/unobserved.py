@@ -8,11 +8,14 @@ factors of a tensor in such a slice. Where there are penalties, these alone deci
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..data import Source
+from ..data.block import Block
 from ..data.tensor import Tensor
+from ..data.threads import workers
 from ..exceptions import warn_user
 from ..solvers.problem import Problem
 
@@ -32,17 +35,9 @@ class Unobserved:
         rows, columns = np.zeros(source.shape[0], bool), np.zeros(source.shape[1])
         if not source.is_masked:
             return cls(rows, columns > 0)
-        for block in source.blocks():
-            if block.weights is None:
-                seen = np.ones(block.X.shape, bool)
-            elif block.is_sparse:
-                seen = block.X.copy()
-                seen.data = block.weights > 0
-            else:
-                seen = block.weights > 0
-            rows[block.rows] = np.asarray(seen.sum(axis=1)).ravel() == 0
-            counts = np.ones(len(rows[block.rows])) if block.row_weights is None else block.row_weights > 0
-            columns += counts @ seen
+        with workers(source) as pool:
+            for (start, stop), found in zip(source.bounds(), pool.over(source, _observed), strict=True):
+                rows[start:stop], columns = found[0] == 0, columns + found[1]
         return cls(rows, columns == 0)
 
     def warn(self, penalised: bool) -> None:
@@ -62,6 +57,19 @@ class Unobserved:
             found.append(f"{_named(self.rows, 'row')}: {of_rows} there")
         if found:
             warn_user(f"X has no observed cell in {'; and in '.join(found)}")
+
+
+def _observed(block: Block) -> tuple[np.ndarray, np.ndarray]:
+    """Observed cells of the rows, and of the columns in rows that count."""
+    if block.weights is None:
+        seen: Any = np.ones(block.X.shape, bool)
+    elif block.is_sparse:
+        seen = block.X.copy()
+        seen.data = block.weights > 0
+    else:
+        seen = block.weights > 0
+    counts = np.ones(seen.shape[0]) if block.row_weights is None else block.row_weights > 0
+    return np.asarray(seen.sum(axis=1)).ravel(), counts @ seen
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ def gram_of(source: Source, W: Any, pool: Workers) -> np.ndarray:
 def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:
     """½‖X − WH‖² = ½ (‖X‖² − 2 ⟨B, H⟩ + ⟨A, H Hᵀ⟩), summed in float64."""
     H64 = H.astype(np.float64)
-    cross = float(np.einsum("ij,ij->", stats.B.astype(np.float64), H64))
+    B64 = stats.B.astype(np.float64, order="C")  # in one order, however B came
+    cross = float(np.einsum("ij,ij->", B64, H64))
     return 0.5 * (xx - 2 * cross + float(np.einsum("ij,ij->", stats.A.astype(np.float64), H64 @ H64.T)))
 
 

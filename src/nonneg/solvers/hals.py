@@ -198,7 +198,7 @@ def _is_small(problem: Problem) -> bool:
     source = problem.source
     plain = not (source.is_sparse or source.is_masked or problem.penalties or source.row_weights is not None)
     n, m = source.shape
-    return plain and n * m * problem.k <= SMALL and len(source.bounds()) == 1
+    return plain and not source.spread and n * m * problem.k <= SMALL and len(source.bounds()) == 1
 
 
 def _exact_objective(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> float:

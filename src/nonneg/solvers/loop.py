@@ -51,8 +51,7 @@ def solve(
         run = Run(history, clock, max_iter, 4 * float(np.finfo(dtype).eps), callback, checkpoint)
         resumed = run.resume()
         if resumed:
-            done, limit, state = resumed[0], resumed[2], State.of(resumed[1])
-            state.W = pool.given(problem.source, state.W)
+            done, limit, state = resumed[0], resumed[2], State.of(resumed[1]).placed(problem, pool)
         else:
             done, limit, state = 0, tol, _begin(problem, solver, start(), pool)
         if can_look(problem):

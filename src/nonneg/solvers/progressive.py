@@ -53,12 +53,18 @@ def is_many_sparse(problem: Problem) -> bool:
 def mean_rows(problem: Problem, rng: np.random.Generator) -> np.ndarray:
     """Each row of H is the mean of a few random rows (three; thirty sparse ones), on a little of the mean of X."""
     source, k = problem.source, problem.k
-    if source.is_sparse:
-        rows, count = np.arange(source.shape[0]), AVERAGED_SPARSE
-    else:  # of the first sample alone: the others may have to be read from disk
-        rows, count = EveryNth(source, STAGES[0].step).rows, AVERAGED
-    picked = np.sort(rows[rng.choice(len(rows), (k, count), replace=len(rows) < count * k)], axis=1)
-    H = np.stack([source.take(of_component).mean(axis=0) for of_component in picked])
+    count, rows = AVERAGED_SPARSE if source.is_sparse else AVERAGED, None
+    if worth_it(problem):  # of the first sample alone: the others may have to be read from disk
+        rows = EveryNth(source, STAGES[0].step).rows
+    n = source.shape[0] if rows is None else len(rows)
+    picked = np.sort(rng.choice(n, (k, count), replace=n < count * k), axis=1)
+    if rows is not None:
+        picked = rows[picked]
+    if source.is_sparse:  # dense, they may be many
+        H = np.stack([source.take(of_component).mean(axis=0) for of_component in picked])
+    else:
+        found = source.take(picked.ravel()).reshape(*picked.shape, -1)
+        H = np.stack([of_component.mean(axis=0) for of_component in found])
     return H + H.dtype.type(BACKGROUND * problem.unit)
 
 

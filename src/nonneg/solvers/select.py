@@ -97,6 +97,12 @@ def _check(name: str, loss: Any, beta: float | None, source: Source, penalties: 
         raise IncompatibleError(
             f"{_shown(penalties, set())} {how} rows of W: X must be in memory; load it, or drop the penalty"
         )
+    whole = [p for p in penalties.W.penalties if not (p.is_constraint or p.kind == "coordinate")]
+    if source.client is not None and whole:
+        raise IncompatibleError(
+            f"{', '.join(map(repr, whole))} needs all of W at once, which stays with the workers of the client; take a "
+            "penalty that is a sum over cells, or leave the client out"
+        )
     kinds = penalties.W.kinds | penalties.H.kinds
     takes = {"coordinate"}
     if name in ("anls", "als"):

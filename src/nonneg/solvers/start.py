@@ -64,10 +64,13 @@ def starting_point(
     """
     if first and init != "auto":
         return Start(initial_components(init, problem.source, summary, problem.k, rng))
-    if isinstance(solver, HALS):
-        progressive = worth_it(problem)
-        if progressive or is_many_sparse(problem):
-            return Start(mean_rows(problem, rng), progressive=progressive)
+    progressive = isinstance(solver, HALS) and worth_it(problem)
+    if problem.source.spread:  # an SVD and a fit of χ² hold arrays of n rows
+        if problem.source.is_masked:
+            return Start(initial_components("random", problem.source, summary, problem.k, rng))
+        return Start(mean_rows(problem, rng), progressive=progressive)
+    if progressive or (isinstance(solver, HALS) and is_many_sparse(problem)):
+        return Start(mean_rows(problem, rng), progressive=progressive)
     plain = not problem.source.is_masked and not problem.penalties
     if problem.loss.beta == 1 and plain and summary.maximum > 0:
         with workers(len(problem.source.bounds())) as pool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Record:
 class State:
     """The factors, and what else a solver carries from one iteration to the next (``extra``: arrays)."""
 
-    W: np.ndarray
+    W: Any  # a row array
     H: np.ndarray
     extra: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -47,7 +48,15 @@ class State:
         """Return all arrays under names of their own, buffers by their name alone."""
         extra = {f"extra.{name}": array for name, array in self.extra.items() if name not in SCRATCH}
         empty = {f"extra.{name}": np.empty(0) for name in SCRATCH if name in self.extra}
-        return {"W": self.W, "H": self.H, **extra, **empty}
+        return {"W": np.asarray(self.W), "H": self.H, **extra, **empty}
+
+    def placed(self, problem: Problem, pool: Workers) -> State:
+        """The state of a checkpoint with its rows where the pool has them."""
+        W = pool.given(problem.source, self.W)
+        scratch = {
+            name: pool.given(problem.source, self.extra[name]) for name in SCRATCH if name in self.extra
+        }
+        return State(W, self.H, self.extra | scratch)
 
     @classmethod
     def of(cls, arrays: dict[str, np.ndarray]) -> State:
