@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _FUNCTIONS = {
     "load": "nonneg.io",
     "as_source": "nonneg.data",
+    "convert": "nonneg.data.convert",
     "exact_nmf": "nonneg.exact",
     "nonnegative_rank": "nonneg.exact",
     "nonnegative_rank_factorization": "nonneg.exact",

@@ -1,4 +1,4 @@
-"""The command line: ``nonneg reproduce …`` and ``nonneg fit …``.
+"""The command line: ``nonneg reproduce …``, ``nonneg fit …`` and ``nonneg convert …``.
 
 This package reads arguments, calls the library and prints; it computes nothing. Nothing heavy is imported before a
 command runs, so that ``nonneg --help`` is quick.
@@ -17,6 +17,7 @@ from typing import Any
 
 import cyclopts
 
+from nonneg.cli.convert import convert_data
 from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, usage_text
 from nonneg.cli.fit import fit_model
 from nonneg.cli.reproduce import reproduce_ddnmf
@@ -51,6 +52,7 @@ _studies.command(reproduce_ddnmf, name="ddnmf")
 _studies.command(reproduce_zoo, name="zoo")
 app.command(_studies)
 app.command(fit_model, name="fit")
+app.command(convert_data, name="convert")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -33,7 +33,7 @@ class CommandError(Exception):
 
 def usage_text(error: cyclopts.CycloptsError, tokens: Sequence[str]) -> str:
     """Return what is wrong with the arguments, and where to read on."""
-    words = [token for token in tokens[:2] if token in ("reproduce", "ddnmf", "fit")]
+    words = [token for token in tokens[:2] if token in ("reproduce", "ddnmf", "fit", "convert")]
     return f"{str(error).strip()} (see: {' '.join(['nonneg', *words])} --help)"
 
 

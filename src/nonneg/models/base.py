@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import Source, Summary, as_source
 from ..data.as_source import check_cells
+from ..data.dask import DaskSource
 from ..data.names import check_names, column_names, compare_names
 from ..data.products import half_squares
 from ..data.sink import check_target
@@ -173,7 +174,8 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         weights : array-like or sparse of shape (n_samples, n_features), optional
             Weights of the cells; 0 means missing.
         layer, memory_limit, client : optional
-            How X is read; see `nonneg.as_source`.
+            How X is read; see `nonneg.as_source`. W that takes more than a quarter of ``memory_limit`` comes as a
+            memory map of a file without a name.
         out : path, optional
             Write W to this ``.npy``, ``.zarr`` or ``.h5`` file as it is computed, and return it open: a memory map, a
             Zarr array or an HDF5 data set. What is there is replaced when W is complete. W is computed some blocks of
@@ -186,7 +188,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
         source = self._source(X, weights=weights, whom="transform")
         summary = self._check_data(source, "transform")
-        return codes(self, source, summary, out)
+        return codes(self, source, summary, out, memory_limit)
 
     def inverse_transform(self, W: Any) -> np.ndarray:
         """Return the reconstruction of X from codes W of shape (n_samples, n_components)."""
@@ -295,12 +297,11 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         source = as_source(
             X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error")
         )
-        if source.client is not None and not self._takes_client:
-            if source.chosen:  # type: ignore[attr-defined]
-                raise IncompatibleError(
-                    f"{type(self).__name__}.{whom} makes its passes in this process: leave client out (a dask array "
-                    "is then read block by block), or take NMF, whose passes run on the workers"
-                )
+        if not self._takes_client and isinstance(source, DaskSource) and source.chosen:
+            raise IncompatibleError(
+                f"{type(self).__name__}.{whom} makes its passes in this process: leave client out (a dask array is "
+                "then read block by block), or take NMF, whose passes run on the workers"
+            )
         if not reset and source.shape[1] != self.n_features_in_:  # rather than of its shape, speak of NaN
             check_cells(source, whom=f"{type(self).__name__}.{whom}", non_negative=False, takes_missing=False)
         self._check_feature_names(X, source, reset)
