@@ -20,6 +20,7 @@ import cyclopts
 from nonneg.cli.convert import convert_data
 from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, usage_text
 from nonneg.cli.fit import fit_model
+from nonneg.cli.options import place
 from nonneg.cli.reproduce import reproduce_ddnmf
 from nonneg.cli.zoo import reproduce_zoo
 from nonneg.experiments.progress import show_warning
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = "--json" in tokens
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = show_warning
+            warnings.showwarning = show_warning if place()[0] == 0 else lambda *_: None
             result = app(tokens)
         return result if isinstance(result, int) else 0
     except cyclopts.CycloptsError as error:
@@ -91,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fail(code: int, kind: str, text: str, as_json: bool) -> int:
     line = " ".join(text.split())
-    print(f"nonneg: {line}", file=sys.stderr)
+    rank, size = place()
+    print(f"nonneg: {line}" if size == 1 else f"nonneg (rank {rank}): {line}", file=sys.stderr)
     if as_json:
         _print_error(code, kind, line)
     return code
@@ -99,4 +101,5 @@ def _fail(code: int, kind: str, text: str, as_json: bool) -> int:
 
 def _print_error(code: int, kind: str, text: str) -> None:
     report: dict[str, Any] = {"error": {"kind": kind, "message": text, "exit_code": code}}
-    print(json.dumps(report))
+    if place()[0] == 0:  # one object, of several processes
+        print(json.dumps(report))

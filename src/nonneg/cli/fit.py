@@ -15,7 +15,7 @@ from cyclopts import Parameter, convert
 
 from nonneg.cli.data import read_data
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
-from nonneg.cli.options import flagged, leading_name, limit, parse_option, writable
+from nonneg.cli.options import flagged, leading_name, limit, parse_option, place, writable
 from nonneg.registry import MODELS
 
 __all__ = ["fit_model"]
@@ -54,6 +54,8 @@ def fit_model(
     set_: Annotated[
         Sequence[str], Parameter(name="--set", consume_multiple=True, negative=(), show_default=False)
     ] = (),
+    layer: str | None = None,
+    memory_limit: str | None = None,
     checkpoint: Path | None = None,
     threads: int | None = None,
     strict: Annotated[bool, Flag] = False,
@@ -61,11 +63,15 @@ def fit_model(
 ) -> int:
     """Fit a model to data and save it.
 
+    Networks train on several processes when torchrun starts this command: torchrun --nproc-per-node 2 -m nonneg fit
+    DATA --model ddnmf --out FILE. All need the data; the first one writes and reports.
+
     Parameters
     ----------
     data:
-        A .npy, .npz (dense or scipy.sparse), .csv, .tsv or .mtx file, or dataset:NAME[:train|test|all], for instance
-        dataset:digits. ntf and nonnegativetucker take a .npy or .npz file of n ways, jointnmf a .npz file of several
+        A .npy, .npz (dense or scipy.sparse), .csv, .tsv, .mtx, .h5, .h5ad or .parquet file, a folder of Zarr, or
+        dataset:NAME[:train|test|all], for instance dataset:digits. docs/scale.md says what is loaded and what is read
+        in parts. ntf and nonnegativetucker take a .npy or .npz file of n ways, jointnmf a .npz file of several
         arrays, its views.
     out:
         File of the model; nonneg.load reads it.
@@ -93,6 +99,10 @@ def fit_model(
         Networks: passes over the data; ddnmf: default 300.
     set_:
         Further parameters of the model, as NAME=VALUE, for instance tol=1e-5 penalty_H=0.001.
+    layer:
+        Of .h5ad: the layer to take instead of X. Of .h5 and Zarr: the array in it.
+    memory_limit:
+        How much of the data is held in memory at once where it is read in parts, for instance 2GB; default 512MB.
     checkpoint:
         Folder that an interrupted fit goes on from; default OUT.checkpoint, which is removed at the end.
     threads:
@@ -124,13 +134,17 @@ def fit_model(
     folder = out.with_name(out.name + ".checkpoint") if checkpoint is None else checkpoint
     limit(threads)
     estimator = _estimator(model, given, options, {"random_state": seed, "checkpoint": folder})
-    X = read_data(data, missing or "error", getattr(estimator, "_takes", "matrix"))
+    rank, size = place()
+    if size > 1 and not hasattr(estimator, "_resolve"):
+        text = f"--model {model} is fitted by one process, and torchrun started {size}; only networks train on several."
+        raise CommandError(EXIT_USAGE, "usage", text)
+    X = read_data(data, missing or "error", getattr(estimator, "_takes", "matrix"), layer, memory_limit)
     writable(out.parent)
     started = time.perf_counter()
     try:
         _fit(estimator, X, data)
     except FloatingPointError:  # nothing worth going on from, and it would be in the way of another try
-        if checkpoint is None:
+        if checkpoint is None and rank == 0:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     except CheckpointError as error:
@@ -143,12 +157,13 @@ def fit_model(
     estimator.set_params(
         **{name: value for name, value in of_this_call.items() if name in estimator.get_params()}
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    estimator.save(out)
-    if checkpoint is None:
-        shutil.rmtree(folder, ignore_errors=True)
     report = _report(estimator, model, out, seconds)
-    print(json.dumps(report) if json_ else _sentence(report))
+    if rank == 0:  # for all
+        out.parent.mkdir(parents=True, exist_ok=True)
+        estimator.save(out)
+        if checkpoint is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        print(json.dumps(report) if json_ else _sentence(report))
     return EXIT_STRICT if strict and not report["converged"] else 0
 
 
@@ -217,7 +232,8 @@ def _fit(estimator: Any, X: Any, data: str) -> None:
                 estimator.fit(X)
                 return
             name = type(estimator).__name__.lower()
-            with Bar(estimator._resolve()["max_epochs"]) as bar:
+            shown = None if place()[0] == 0 else False
+            with Bar(estimator._resolve()["max_epochs"], shown) as bar:
                 estimator.set_params(verbose=lambda record: bar.tick(name, int(record["epoch"])))
                 estimator.fit(X)
     except IncompatibleError as error:

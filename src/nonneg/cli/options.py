@@ -1,8 +1,9 @@
-"""What several commands need: NAME=VALUE options, and folders that can be written."""
+"""What several commands need: NAME=VALUE options, folders that can be written, which of several processes this is."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 from nonneg.cli.errors import EXIT_RUNTIME, EXIT_USAGE, CommandError
 
-__all__ = ["flagged", "leading_name", "limit", "parse_option", "writable"]
+__all__ = ["flagged", "leading_name", "limit", "parse_option", "place", "writable"]
 
 #: How messages begin that name a parameter: as this library words them, and as scikit-learn does.
 _PARAMETER = re.compile(r"The '(\w+)' parameter of \w+|(\w+)")
@@ -87,3 +88,10 @@ def limit(threads: int | None) -> None:
     from nonneg.experiments.pool import limit_threads
 
     limit_threads(threads)
+
+
+def place() -> tuple[int, int]:
+    """Return the number of this process and how many torchrun started; (0, 1) without it."""
+    if not all(os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")):
+        return 0, 1
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])

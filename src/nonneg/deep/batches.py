@@ -1,4 +1,7 @@
-"""Batches: samples converted and scaled when they are used, in an order that seed and epoch give."""
+"""Batches: samples converted and scaled when they are used, in the order of `shuffle`.
+
+Where several processes train together (`ranks`), each makes its share of every batch.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import torch
 from torch import Tensor
 
 from nonneg.data import Source
+from nonneg.deep import ranks
+from nonneg.deep.shuffle import Runs, Shuffle
 
 __all__ = ["Batch", "Batches", "too_far"]
 
@@ -60,6 +65,8 @@ class Batches:
         self.total_weight = float(self.n if weights is None else np.sum(weights, dtype=np.float64))
         self.batch_size = min(batch_size, self.n)
         self.seed = seed
+        self.shuffle = Shuffle(source, seed)
+        self.runs = Runs(source, self.shuffle)
         self.scale = scale
         self.dtype = dtype
         self.device = torch.device(device)
@@ -70,17 +77,21 @@ class Batches:
 
     def order(self, epoch: int) -> np.ndarray:
         """Return the order of the samples in an epoch: a permutation of 0 … n − 1."""
-        return np.random.Generator(np.random.Philox(key=[self.seed, epoch])).permutation(self.n)
+        return np.concatenate(list(self.shuffle.batches(epoch, self.batch_size)))
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from number `first` on."""
-        order = self.order(epoch)
-        for start in range(first * self.batch_size, self.n, self.batch_size):
-            yield self.take(order[start : start + self.batch_size], epoch)
+        """Yield this process's share of the batches of an epoch, from number `first` on."""
+        for rows in self.shuffle.batches(epoch, self.batch_size, first):
+            yield self.take(ranks.share(rows), epoch)
+
+    def expected_weight(self, step: int) -> float:
+        """Return the expected weight of batch number `step` of an epoch, all processes' shares together."""
+        rows = min(self.batch_size, self.n - step * self.batch_size)
+        return rows * (self.total_weight / self.n)
 
     def take(self, rows: np.ndarray, epoch: int = 0) -> Batch:
         """Return the samples with these numbers; ValueError where one leaves the range of the network's numbers."""
-        block = self.source.some(rows).dense()
+        block = self.runs.some(rows)
         found = block.X
         if self.scale != 1.0:
             # before any cast: float64 data may be out of float32's range

@@ -6,13 +6,14 @@ depends on the units of X. Knows the network, its losses and the updates of both
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nonneg.deep import ranks
 from nonneg.deep.batches import Batch, Batches
 from nonneg.deep.noise import Noise
 from nonneg.deep.supervisor import DenseStack
@@ -182,29 +183,32 @@ class CountNetwork(nn.Module):
     def _pass(self, batches: Batches, thetas: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """Move the rows of θ in place, keep the loss, and return the sums that H follows from."""
         above, below = torch.zeros_like(self.H), torch.zeros_like(self.H)
-        kl, prior = (
-            0.0,
-            float(self.strengths[1]) * float(divergence(self.profile.expand_as(self.H), self.H).sum()),
-        )
-        for batch in in_order(batches):
+        moved = torch.zeros_like(thetas)
+        kl, prior = 0.0, 0.0
+        if ranks.rank() == 0:  # once, of several processes
+            prior = float(self.strengths[1]) * float(divergence(self.profile.expand_as(self.H), self.H).sum())
+        for batch in in_order(batches, ranks.share):
             rows = self.shares(batch.x, batch.cells)
             code = self.code(rows.p)
             theta = self.solve_rows(rows, code, thetas[batch.rows], steps)
-            thetas[batch.rows] = theta
+            moved[batch.rows] = theta
             weight = torch.ones_like(rows.size) if batch.weight is None else batch.weight[:, None]
             amounts = weight * rows.size * theta
             above += amounts.T @ self._ratio(rows, theta)
             below += amounts.sum(dim=0)[:, None] if rows.cells is None else amounts.T @ rows.cells
             kl += float((weight * rows.size)[:, 0] @ divergence(rows.p, theta @ self.H, cells=rows.cells))
             prior += float(self.strengths[0]) * float(weight[:, 0] @ divergence(code, theta))
-        self.losses.copy_(torch.tensor([kl, prior]))
-        return above, below
+        thetas.copy_(ranks.together(moved))
+        self.losses.copy_(ranks.together(torch.tensor([kl, prior], device=self.losses.device)))
+        return ranks.together(above), ranks.together(below)
 
 
-def in_order(batches: Batches) -> Iterator[Batch]:
-    """Yield all samples once, in the order of their numbers."""
+def in_order(
+    batches: Batches, part: Callable[[np.ndarray], np.ndarray] = lambda rows: rows
+) -> Iterator[Batch]:
+    """Yield all samples once, in the order of their numbers, or a part of each batch."""
     for start in range(0, batches.n, batches.batch_size):
-        yield batches.take(np.arange(start, min(start + batches.batch_size, batches.n)))
+        yield batches.take(part(np.arange(start, min(start + batches.batch_size, batches.n))))
 
 
 def best_shares(up: Tensor, down: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from nonneg.data import Source, Summary
+from nonneg.deep import ranks
 from nonneg.deep.batches import Batch, Batches, too_far
 from nonneg.deep.checks import check_choice, check_hidden, check_integer, check_number
 from nonneg.deep.noise import NoiseKind, check_level
@@ -104,8 +105,20 @@ class DeepFactorization(Factorization):
             raise ValueError(f"{name}: {type(self).__name__} takes no start values; leave it None")
         check_size(summary.maximum, source.float_dtype)
         values = self._resolve()
-        device = resolve_device(self.device)  # type: ignore[attr-defined]
-        values["precision"] = resolve_precision(values["precision"], device)
+        device = ranks.own_device(resolve_device(self.device))  # type: ignore[attr-defined]
+        with ranks.joined(device):
+            self._train_on(device, values, source, summary)
+        self._set_components()
+
+    def _train_on(
+        self, device: torch.device, values: dict[str, Any], source: Source, summary: Summary
+    ) -> None:
+        """Train, together with the other processes of a group where there is one."""
+        alike = {name: getattr(self, name) is None for name in ("checkpoint", "random_state")}
+        data = (source.shape, str(source.dtype), summary.maximum)
+        ranks.agree({"X": data, type(self).__name__: values, "None of checkpoint and random_state": alike})
+        precision = resolve_precision(values["precision"], device)
+        values["precision"] = ranks.from_first(lambda: precision)
         seed, checkpoint = self._seed_and_checkpoint(source, summary, values)
         self.profile_ = values
         self.scale_ = float(summary.maximum) if summary.maximum > 0 else 1.0
@@ -130,7 +143,6 @@ class DeepFactorization(Factorization):
         self._keep_history(records)
         for network in self._networks().values():
             network.cpu().eval().requires_grad_(True).zero_grad(set_to_none=True)
-        self._set_components()
 
     def _seed_and_checkpoint(
         self, source: Source, summary: Summary, values: dict[str, Any]
@@ -144,21 +156,30 @@ class DeepFactorization(Factorization):
         state = self.random_state  # type: ignore[attr-defined]
         ignored = {"max_epochs"} if values["schedule"] == "constant" else set()  # more epochs may be added
         counted = {name: value for name, value in values.items() if name not in ignored}
-        data: list[Any] = [source.shape, str(source.dtype)]
-        if folder is not None:
-            # of each block a digest, so that one block is in memory at a time
-            data += [fingerprint(*arrays_of(block)) for block in source.blocks()]
+        name = type(self).__name__
+
+        def parts() -> list[Any]:
+            """Of each block a digest: one block is in memory at a time. The order of samples depends on where X is."""
+            where = [] if source.in_memory else ["stored"]
+            digests = [fingerprint(*arrays_of(block)) for block in source.blocks()]
+            return [source.shape, str(source.dtype), *where, *digests]
+
+        # the first process alone reads all of X and opens the folder
+        data: list[Any] = [] if folder is None else ranks.from_first(parts)
         if state is None and folder is not None:
-            seed = int(fingerprint(type(self).__name__, counted, *data)[:7], 16)
+            seed = int(fingerprint(name, counted, *data)[:7], 16)
         else:
-            seed = draw_seed(state)
+            drawn = draw_seed(state)
+            seed = ranks.from_first(lambda: drawn)
         if folder is None:
             return seed, None
-        name = type(self).__name__
-        return seed, Checkpoint(folder, fingerprint(CHECKPOINT_VERSION, name, counted, seed, *data))
+        key = fingerprint(CHECKPOINT_VERSION, name, counted, seed, *data)
+        return seed, ranks.on_first(lambda: Checkpoint(folder, key))
 
     def _report(self, record: EpochRecord, epochs: int) -> None:
         verbose = self.verbose  # type: ignore[attr-defined]
+        if ranks.rank() > 0:  # the first process speaks for all
+            return
         if callable(verbose):
             verbose(dict(record))
         elif verbose:

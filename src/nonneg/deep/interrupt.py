@@ -14,10 +14,20 @@ __all__ = ["Interrupt", "deferred_interrupt", "flushed_denormals"]
 
 
 class Interrupt:
-    """Remembers a Ctrl-C until it is asked for."""
+    """Remembers a Ctrl-C until it is asked for.
+
+    Attributes
+    ----------
+    pending : bool
+        Whether one came.
+    asked : bool or None
+        Of several processes that must stop at the same step: whether one came to any of them by the last exchange.
+        None: this process stands by itself.
+    """
 
     def __init__(self) -> None:
         self.pending = False
+        self.asked: bool | None = None
 
     def __call__(self, signum: int, frame: Any) -> None:
         """Handle SIGINT: the first waits, the second does not."""
@@ -27,8 +37,8 @@ class Interrupt:
 
     def check(self) -> None:
         """Raise the KeyboardInterrupt that is pending."""
-        if self.pending:
-            self.pending = False
+        if self.pending if self.asked is None else self.asked:
+            self.pending, self.asked = False, None
             raise KeyboardInterrupt
 
 
@@ -49,6 +59,7 @@ def deferred_interrupt() -> Iterator[Interrupt]:
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # reached without an exception only: one that came after the last check is not lost
+    interrupt.asked = None
     interrupt.check()
 
 

@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nonneg.deep import ranks
+
 __all__ = [
     "Reduction",
     "apposition",
+    "count_of",
     "interpretability",
     "non_negative_constraint",
     "squared_distance",
@@ -64,6 +67,15 @@ class _SquaredDistance(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_b = (difference * (-2.0 * grads[0])).to(ctx.dtypes[1])
         return grad_a, grad_b, None
+
+
+def count_of(x: Tensor, weight: Tensor | None = None) -> Tensor | int:
+    """Σ_i w_i over the rows of a batch; where several processes share it, over all of them."""
+    if weight is not None:
+        return ranks.together(weight.sum())
+    if ranks.size() == 1:
+        return x.shape[0]
+    return ranks.together(torch.full((), float(x.shape[0]), device=x.device))
 
 
 def weights_of(weight: Tensor | None, cells: Tensor | None) -> Tensor | None:
@@ -147,8 +159,7 @@ def non_negative_constraint(
     """
     if not relative:
         return squared_distance(z, z_hat, reduction, weight)
-    count = z.shape[0] if weight is None else weight.sum()
-    mean_square = squared_norm(z, weight) / count
+    mean_square = ranks.together(squared_norm(z, weight)) / count_of(z, weight)
     return squared_distance(z, z_hat, weight=weight) / mean_square.clamp_min(torch.finfo(torch.float32).tiny)
 
 

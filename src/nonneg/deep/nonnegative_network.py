@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nonneg.deep import ranks
 from nonneg.deep.batches import Batch
-from nonneg.deep.losses import squared_distance, symmetric
+from nonneg.deep.losses import count_of, squared_distance, symmetric
 from nonneg.deep.noise import Noise
 from nonneg.deep.supervisor import Activation, DenseStack
 from nonneg.deep.train import EpochRecord
@@ -58,8 +59,8 @@ class NonnegativeNetwork(nn.Module):
         residual = squared_distance(z, z_hat, weight=batch.weight)
         # with a gradient: were it a constant, shrinking Z would lower the ratio, without end
         square = squared_distance(z, torch.zeros_like(z), weight=batch.weight)
-        count = z.shape[0] if batch.weight is None else batch.weight.sum()
-        error = residual / square.clamp_min(torch.finfo(torch.float32).tiny) * count  # in this order in range
+        whole = ranks.together(square).clamp_min(torch.finfo(torch.float32).tiny)
+        error = residual / whole * count_of(z, batch.weight)  # in this order in range
         return {
             "symmetric": sym,
             "non_negative_constraint": error,

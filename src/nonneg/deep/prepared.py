@@ -24,8 +24,6 @@ class Prepared(Source):
         The rows to have, numbered from 0 here. Default: all.
     """
 
-    in_memory = False
-
     def __init__(
         self,
         source: Source,
@@ -37,6 +35,7 @@ class Prepared(Source):
         self.source, self.offset, self.span, self.fill, self.rows = source, offset, span, fill, rows
         self.shape = (source.shape[0] if rows is None else len(rows), source.shape[1])
         self.dtype = source.float_dtype
+        self.in_memory = source.in_memory  # for the order of samples; there are no `columns`
         self.nan_is_missing = source.is_masked  # its blocks come with their weights
         weights = source.row_weights
         self.row_weights = weights if weights is None or rows is None else weights[rows]

@@ -5,6 +5,9 @@ batch, ``record`` turns their sums over an epoch into numbers. Two are optional:
 change parameters and buffers by other means than gradients. The loop knows nothing else of it. Everything random is a
 function of the seed, the epoch and the number of a sample, so a training that was interrupted and resumed is, bit for
 bit, the one that never stopped (same machine, same number of threads).
+
+In a process group of `torch.distributed` the processes train one model: each takes its share of every batch, gradients
+and terms are summed over all of them once a step, and the first one keeps the checkpoints.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from nonneg.deep import ranks
 from nonneg.deep.batches import Batch, Batches
 from nonneg.deep.interrupt import deferred_interrupt, flushed_denormals
 from nonneg.deep.settings import TrainSettings, learning_rate_at, make_optimizer
@@ -42,7 +46,11 @@ class Trainable(Protocol):
     """
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
-        """Return weighted sums over the batch; ``objective`` is minimised, divided by the batch's expected weight."""
+        """Return weighted sums over the batch; ``objective`` is minimised, divided by the batch's expected weight.
+
+        Of several processes each sees its share of the batch, perhaps none of it: what is no sum over samples goes
+        through `ranks.together`.
+        """
 
     def record(self, sums: dict[str, float], n: float) -> EpochRecord:
         """Return numbers for the history, from the sums of all terms over an epoch of n samples (or weight n)."""
@@ -101,6 +109,7 @@ def train(
     optimizer = make_optimizer(model, settings)
     state = _State()
     keeper = _Keeper(checkpoint, model, optimizer, state, len(batches))
+    ranks.alike(model)
     keeper.load()
     if (state.epoch, state.step) > (settings.max_epochs, 0):
         begun = f" and {state.step} steps" if state.step else ""
@@ -111,8 +120,9 @@ def train(
     yield from state.history[:]
     try:
         with flushed_denormals(), deferred_interrupt() as interrupt:
+            exchange = ranks.Exchange(model, interrupt) if ranks.size() > 1 else None
             while state.epoch < settings.max_epochs:
-                record = _run_epoch(model, batches, settings, optimizer, state, interrupt)
+                record = _run_epoch(model, batches, settings, optimizer, state, interrupt, exchange)
                 state.history.append(record)
                 keeper.after_epoch(last=state.epoch == settings.max_epochs)
                 interrupt.check()
@@ -130,6 +140,7 @@ def _run_epoch(
     optimizer: torch.optim.Optimizer,
     state: _State,
     interrupt: Any,
+    exchange: ranks.Exchange | None,
 ) -> EpochRecord:
     """Take the steps of an epoch that are left, and return its record."""
     names: list[str] = list(state.sums)
@@ -144,13 +155,15 @@ def _run_epoch(
     if state.step == 0 and hasattr(model, "before_epoch"):
         state.in_step = True
         model.before_epoch(state.epoch, batches)
+        ranks.alike(model)
         state.in_step = False
     try:
         for batch in batches.epoch(state.epoch, state.step):
             rate = learning_rate_at(settings, state.epoch * len(batches) + state.step, total_steps)
             state.in_step = True
-            mean_weight = batches.total_weight / batches.n
-            terms = _step(model, optimizer, batch, settings, rate, mean_weight)
+            terms = _step(
+                model, optimizer, batch, settings, rate, batches.expected_weight(state.step), exchange
+            )
             values = torch.stack(list(terms.values())).double()
             totals = values if totals is None else totals.to(values.device) + values
             names = names or list(terms)
@@ -164,8 +177,10 @@ def _run_epoch(
     if hasattr(model, "after_epoch"):
         state.in_step = True
         model.after_epoch(state.epoch, batches)
+        ranks.alike(model)
         state.in_step = False
         state.seconds = before + time.perf_counter() - started
+    state.seconds = ranks.from_first(lambda: state.seconds)
     sums, state.sums = state.sums, {}
     state.epoch, state.step = state.epoch + 1, 0
     weights = _largest_weight(model)
@@ -193,16 +208,21 @@ def _step(
     batch: Batch,
     settings: TrainSettings,
     rate: float,
-    mean_weight: float,
+    expected_weight: float,
+    exchange: ranks.Exchange | None,
 ) -> dict[str, Tensor]:
-    """Take one step of the optimizer and return the detached terms."""
+    """Take one step of the optimizer and return the detached terms of the whole batch."""
     half = settings.precision == "bfloat16"
     with torch.autocast(batch.x.device.type, torch.bfloat16) if half else nullcontext():
         terms = model.loss_terms(batch)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    (terms["objective"] / (batch.x.shape[0] * mean_weight)).backward()
+    loss = terms["objective"] / expected_weight
+    if exchange is None:
+        loss.backward()
+    else:
+        terms = exchange.backward(loss, terms)
     optimizer.step()
     return {name: term.detach() for name, term in terms.items()}
 
@@ -235,6 +255,8 @@ class _Keeper:
     def save(self) -> None:
         """Write weights, moments, history and position; nothing where this position is written already."""
         position = (self.state.epoch, self.state.step)
+        if ranks.rank() > 0:  # the first process writes for all
+            return
         if self.checkpoint is None or position == self.saved or position == (0, 0):
             return
         started = time.perf_counter()
@@ -250,7 +272,7 @@ class _Keeper:
 
     def load(self) -> None:
         """Put model, optimizer and state where the newest checkpoint has them."""
-        found = None if self.checkpoint is None else self.checkpoint.load_latest()
+        found = ranks.from_first(lambda: None if self.checkpoint is None else self.checkpoint.load_latest())
         if found is None:
             return
         _, arrays, meta = found

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nonneg.deep import ranks
 from nonneg.deep.batches import Batch, Batches
-from nonneg.deep.losses import weights_of
+from nonneg.deep.losses import count_of, weights_of
 from nonneg.deep.noise import Noise
 from nonneg.deep.supervisor import DenseStack
 from nonneg.deep.train import EpochRecord
@@ -130,9 +131,11 @@ class SpectralVAE(nn.Module):
         if batch.weight is not None:
             units = units * batch.weight[:, None]
         units = units.sum(dim=0)
-        free = self.free_bits * (batch.x.shape[0] if batch.weight is None else batch.weight.sum())
+        # max(λ n, Σ_i KL_i) of each unit, over the whole batch: its share of the larger of the two
+        free = ranks.together(units.detach()) < self.free_bits * count_of(mean, batch.weight)
+        here = self.free_bits * (mean.shape[0] if batch.weight is None else batch.weight.sum())
         heat = min(1.0, (batch.epoch + 1) / (self.warmup + 1))
-        objective = divergence + heat * units.clamp_min(free).sum()
+        objective = divergence + heat * torch.where(free, here, units).sum()
         return {"divergence": divergence, "kl": units.sum(), "objective": objective}
 
     def record(self, sums: dict[str, float], n: float) -> EpochRecord:
