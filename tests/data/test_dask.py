@@ -112,13 +112,13 @@ def test_an_ndarray_and_a_dask_array_have_one_answer(client):
 
 def test_other_models_take_the_chunks_one_after_the_other():
     data = da.from_array(X, chunks=(60, -1))
-    start = {"H_init": planted(3, 40, 2, seed=3)}
-    one, two = (SemiNMF(3, max_iter=10, tol=0).fit(V, **start) for V in (X, data))
+    one, two = (SemiNMF(3, max_iter=10, tol=0).fit(V, H_init=X[:3]) for V in (X, data))
     np.testing.assert_allclose(two.components_, one.components_, rtol=1e-8)
 
 
 def test_a_start_on_samples_goes_to_the_workers_too(client, monkeypatch):
     monkeypatch.setattr(progressive, "MANY_ROWS", 100)
+    monkeypatch.setattr(progressive, "STAGES", (progressive.Stage(32, 0, 2), progressive.Stage(8, 0, 2)))
     data = da.from_array(planted(64 * 60, 40), chunks=(60, -1))
     seen = []
     head_start = progressive.head_start
@@ -210,4 +210,4 @@ def test_what_the_workers_cannot_do_is_refused(client):
     with pytest.raises(ValueError, match="unstored"):
         NMF(2, missing="unstored").fit(sparse_chunks(data))
     with pytest.raises(IncompatibleError, match="client"):
-        NMF(2, penalty_W=Group(0.1)).fit(data, client=client)
+        NMF(2, penalty_W=Group(0.1, over="items")).fit(data, client=client)

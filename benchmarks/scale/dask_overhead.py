@@ -1,0 +1,188 @@
+"""What passes on the workers of a Dask client cost, and whether lost workers change a result.
+
+    OMP_NUM_THREADS=1 python benchmarks/scale/dask_overhead.py [--rows 400000] [--blocks 8] [--kills 20]
+
+A LocalCluster of one and of two processes, one thread each, fits a planted matrix of bytes (rows × 400, k = 20) that
+the workers make themselves; the same `DaskSource` without a client, in one thread of this process, is what they are
+compared with. Seconds of an iteration are the median of the differences in ``history_["seconds"]``. Then every fit of
+a smaller matrix loses a worker to SIGKILL at a random time; its factors must equal, bit for bit, those of one process.
+A last table has the seconds of a pass of tasks that do nothing, by their number: what Dask itself takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import random
+import signal
+import threading
+import time
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+from distributed import Client, LocalCluster
+
+from nonneg import NMF
+from nonneg.data import as_source
+from nonneg.data.passes import Passes
+
+RESULT = Path(__file__).parent / "results" / "dask_overhead.md"
+FEATURES, COMPONENTS, PASSES = 400, 20, 12
+
+
+def block(info: dict, rows: int) -> np.ndarray:
+    """Rows of the planted matrix, a function of the block's place alone."""
+    place = info[None]["chunk-location"][0]
+    H = np.random.default_rng(0).gamma(0.3, 1, (COMPONENTS, FEATURES)).astype(np.float32)
+    rng = np.random.default_rng(place + 1)
+    W = rng.gamma(0.5, 1, (rows, COMPONENTS)).astype(np.float32)
+    return np.minimum(W @ H * 6 + rng.random((rows, FEATURES), np.float32), 255).astype(np.uint8)
+
+
+def planted(rows: int, blocks: int) -> da.Array:
+    """Rows × features, uint8, in equal chunks."""
+    size = rows // blocks
+    return da.map_blocks(
+        lambda block_info: block(block_info, size), chunks=((size,) * blocks, (FEATURES,)), dtype=np.uint8,
+        meta=np.empty((0, 0), np.uint8),
+    )  # fmt: skip
+
+
+def fitted(X: da.Array, client: Client | None, passes: int = PASSES) -> tuple[NMF, float]:
+    """A fit of so many iterations, and the median seconds of one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        start = np.random.default_rng(1).random((COMPONENTS, FEATURES)) * 10
+        model = NMF(COMPONENTS, max_iter=passes, tol=0, random_state=0).fit(X, H_init=start, client=client)
+    return model, float(np.median(np.diff(model.history_["seconds"])))
+
+
+def same(one: NMF, two: NMF) -> bool:
+    """Whether two fits have the same bits."""
+    return all(
+        np.array_equal(a, b)
+        for a, b in (
+            (one.components_, two.components_),
+            (one.labels_, two.labels_),
+            (one.history_["loss"], two.history_["loss"]),
+        )
+    )
+
+
+def cluster(workers: int) -> LocalCluster:
+    """Processes of one thread each."""
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    )
+
+
+def killed(X: da.Array, one: NMF, seconds: float, times: int) -> tuple[int, int]:
+    """Fits that lost a worker while they ran, and how many of them were right."""
+    hit = right = 0
+    clock = random.Random(0)
+    with cluster(2) as local, Client(local, set_as_default=False) as client:
+        while hit < times:
+            client.wait_for_workers(2)
+            process = next(iter(client.run(os.getpid).values()))
+            timer = threading.Timer(clock.uniform(0.05, seconds), os.kill, (process, signal.SIGKILL))
+            timer.start()
+            model, _ = fitted(X, client, one.n_iter_)
+            during = not timer.is_alive()  # else the fit was over before
+            timer.cancel()
+            timer.join()
+            hit, right = hit + during, right + (during and same(one, model))
+    return hit, right
+
+
+def bare(client: Client, counts: list[int]) -> list[float]:
+    """Median seconds of a pass whose tasks do nothing, by the number of its tasks."""
+    found = []
+    for count in counts:
+        source = as_source(da.zeros((count * 2**16, 128), chunks=(2**16, -1), dtype=np.uint8), client=client)
+        pool, seconds = Passes(client), []
+        W = pool.zeros(source, COMPONENTS, np.float32)
+        for _ in range(5):
+            began = time.perf_counter()
+            for _ in pool.along(source, lambda mine, before: 0.0, W, out=(W,)):
+                pass
+            seconds.append(time.perf_counter() - began)
+        assert len(source.bounds()) == count
+        found.append(float(np.median(seconds)))
+    return found
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--blocks", type=int, default=8)
+    parser.add_argument("--kills", type=int, default=20)
+    given = parser.parse_args()
+    X = planted(given.rows, given.blocks)
+    held = da.from_array(X.compute(scheduler="synchronous"), chunks=X.chunks)
+    fitted(held, None, 3)  # kernels are compiled
+    one, alone = fitted(held, None)
+    _, plain = fitted(X.compute(scheduler="synchronous"), None)
+    lines, checks = [f"| this process, one thread, the same blocks | {alone:.3f} | | |"], []
+    lines.append(f"| this process, one thread, an array in memory | {plain:.3f} | | {alone / plain:.2f} |")
+    for workers in (1, 2):
+        with cluster(workers) as local, Client(local, set_as_default=False) as client:
+            fitted(X, client, 3)
+            model, seconds = fitted(X, client)
+            checks.append(same(one, model))
+            ideal = alone / workers
+            lines.append(
+                f"| {workers} worker{'s' if workers > 1 else ''} | {seconds:.3f} | {seconds / ideal - 1:+.0%} | "
+                f"{alone / seconds:.2f} |"
+            )
+            if workers == 2:
+                counts = [8, 32, 128]
+                empty = bare(client, counts)
+    small = planted(40_000, 8)
+    right_one, _ = fitted(small, None, 40)
+    with cluster(2) as local, Client(local, set_as_default=False) as client:
+        fitted(small, client, 3)
+        began = time.perf_counter()
+        fitted(small, client, 40)
+        whole = time.perf_counter() - began
+    hit, right = killed(small, right_one, 0.9 * whole, given.kills)
+    text = [
+        "# Passes on the workers of a Dask client",
+        "",
+        f"{datetime.date.today()}; {platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("numpy", "dask", "distributed", "nonneg"))
+        + ".",
+        "",
+        f"NMF({COMPONENTS}), Frobenius, of {given.rows:,} × {FEATURES} bytes in {given.blocks} blocks; seconds of an "
+        f"iteration (median of {PASSES - 1}), what is beyond a perfect "
+        "share of the first row, and the speed-up over it.",
+        "",
+        "| | seconds | beyond the share | speed-up |",
+        "|---|---|---|---|",
+        *lines,
+        "",
+        f"The factors, labels and losses equal those of one process bit for bit: {', '.join(map(str, checks))}.",
+        "",
+        f"Workers killed at a random time of a fit (2 workers, 40 iterations, {whole:.1f} s undisturbed): {hit}; "
+        f"fits with the right bits: {right}.",
+        "",
+        "| tasks of a pass that does nothing | " + " | ".join(map(str, counts)) + " |",
+        "|---|" + "---|" * len(counts),
+        "| seconds | " + " | ".join(f"{s:.3f}" for s in empty) + " |",
+        "| milliseconds a task | "
+        + " | ".join(f"{1000 * s / c:.1f}" for s, c in zip(empty, counts, strict=True))
+        + " |",
+        "",
+    ]
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text("\n".join(text), encoding="utf-8")
+    print("\n".join(text))
+
+
+if __name__ == "__main__":
+    main()
