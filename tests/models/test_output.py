@@ -117,6 +117,25 @@ def test_W_beyond_a_quarter_of_the_memory_is_mapped(limit, kind, tmp_path):
     assert_same(found, model.transform(rows_of_X()))
 
 
+def test_chunks_of_dask_are_written_as_they_are_made(small_blocks, tmp_path, monkeypatch):
+    import dask.array as da
+    import distributed
+
+    from nonneg.models import output
+
+    monkeypatch.setattr(output, "AT_ONCE", 2)
+    X = rows_of_X()
+    chunked = da.from_array(X, chunks=((100, 21, 100, 100), 9))
+    model = NMF(3, tol=1e-3, random_state=0).fit(X)
+    W = np.asarray(model.transform(chunked))
+    assert_same(written(model, chunked, tmp_path / "W.npy"), W)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of ports of this machine
+        cluster = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None)
+    with cluster, distributed.Client(cluster):
+        assert_same(written(model, chunked, tmp_path / "W.npy"), W)
+
+
 def test_only_some_blocks_are_worked_on_at_once(short_runs, tmp_path, monkeypatch):
     heights = []
     work = NMF._transform_source

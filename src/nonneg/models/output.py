@@ -17,6 +17,7 @@ from ..data.sink import mapped_rows, write_rows
 __all__ = ["codes"]
 
 
+AT_ONCE = 64
 SHARE = 4  # W of more than a quarter of the memory that the user allows is not held in it
 
 
@@ -53,6 +54,12 @@ def codes(
 
 def _pieces(model: Any, source: Source, summary: Summary) -> Iterator[np.ndarray]:
     """W of one run of blocks after the other; of models whose rows depend on each other W as a whole."""
+    if source.client is not None and hasattr(model, "_lazy_codes"):
+        chunks = list(model._lazy_codes(source, summary).to_delayed().ravel())
+        for first in range(0, len(chunks), AT_ONCE):  # so many are with the workers
+            for future in source.client.compute(chunks[first : first + AT_ONCE]):
+                yield future.result()
+        return
     if not model._in_runs:
         yield model._transform_source(source)
         return
