@@ -49,7 +49,7 @@ def affinity() -> np.ndarray:
 
 ITERATED = {"tol": 0.0, "random_state": 0}
 NETWORK = {
-    "hidden": (32, 16), "batch_size": 64, "max_epochs": 12, "profile": "fast", "random_state": 0, "device": "cpu",
+    "hidden": (256, 128), "batch_size": 64, "max_epochs": 40, "profile": "fast", "random_state": 0, "device": "cpu",
 }  # fmt: skip
 #: The factor W of the tall ones has megabytes, so that much of the time goes into writing it.
 CASES = {
@@ -92,10 +92,9 @@ def fit(name: str, data: Path, folder: Path | None, out: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nonneg.exceptions.ConvergenceWarning)
         model = model_of(case, folder).fit(str(data) if case.stored else np.load(data))
-    history = model.history_
-    loss = history["loss"] if "loss" in history else history["objective"]
+    told = [column for name, column in sorted(model.history_.items()) if name != "seconds"]
     with open(out.with_suffix(".part"), "wb") as file:
-        np.savez(file, components=model.components_, loss=loss, W=model.transform(np.load(data)))
+        np.savez(file, components=model.components_, history=told, W=model.transform(np.load(data)))
     out.with_suffix(".part").rename(out)
 
 

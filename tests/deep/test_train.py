@@ -295,3 +295,12 @@ def test_the_handling_of_denormals_is_put_back(wanted):
     finally:
         torch.set_flush_denormal(False)
     assert seen == [True, True]
+
+
+def test_a_folder_is_of_one_training_until_it_is_closed(tmp_path):
+    first = train(Line(), batches(), how(), keeper(tmp_path))
+    next(first)
+    with pytest.raises(CheckpointError, match="another fit is using this folder"):
+        next(train(Line(), batches(), how(), keeper(tmp_path)))
+    first.close()
+    assert len(list(train(Line(), batches(), how(), keeper(tmp_path)))) == 4

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -106,6 +106,14 @@ def train(
     CheckpointError
         The checkpoint is damaged, foreign, ahead of `max_epochs`, or cannot be written.
     """
+    with ExitStack() as held:  # no other fit writes into the folder meanwhile
+        ranks.on_first(lambda: checkpoint and held.enter_context(checkpoint))
+        yield from _epochs(model, batches, settings, checkpoint)
+
+
+def _epochs(
+    model: Any, batches: Batches, settings: TrainSettings, checkpoint: Checkpoint | None
+) -> Generator[EpochRecord, None, None]:
     optimizer = make_optimizer(model, settings)
     state = _State()
     keeper = _Keeper(checkpoint, model, optimizer, state, len(batches))
