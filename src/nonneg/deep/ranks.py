@@ -78,8 +78,8 @@ def joined(device: torch.device) -> Iterator[None]:
         yield
         return
     store, number, of = _rendezvous()
-    # torch does not clear a group's names when it is destroyed: a second one of the same names would wait for ever
-    names = dist.PrefixStore(f"nonneg-{next(_groups)}", store)
+    # a store keeps the names of groups that are gone, in this process or one before a restart: the same would clash
+    names = dist.PrefixStore(f"nonneg-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}-{next(_groups)}", store)
     dist.init_process_group(_backend(device), store=names, rank=number, world_size=of)
     try:
         yield
