@@ -79,7 +79,9 @@ def joined(device: torch.device) -> Iterator[None]:
         return
     store, number, of = _rendezvous()
     # a store keeps the names of groups that are gone, in this process or one before a restart: the same would clash
-    names = dist.PrefixStore(f"nonneg-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}-{next(_groups)}", store)
+    names = dist.PrefixStore(
+        f"nonneg-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}-{next(_groups)}", store
+    )
     dist.init_process_group(_backend(device), store=names, rank=number, world_size=of)
     try:
         yield
