@@ -28,7 +28,7 @@ SEED = 0
 
 
 def images(n: int = 20_000, m: int = 784) -> np.ndarray:
-    """Rows of uint8, a fifth of them not 0, that forty smooth patterns make."""
+    """Rows of uint8, half of their cells 0, that forty smooth patterns make."""
     rng = np.random.default_rng(SEED)
     side = int(m**0.5)
     y, x = np.mgrid[:side, :side]

@@ -138,40 +138,35 @@ def test_matrix_models_do_not_train_on_several_processes(monkeypatch, tmp_path, 
     assert out == ""  # the first process prints the object
 
 
-def test_torchrun_makes_one_model(tmp_path):
+#: At the first attempt the second process dies once there is a checkpoint.
+DYING = """
+import os, signal, threading, time
+def die():
+    while not os.path.exists("kept") or not any(name.endswith(".zip") for name in os.listdir("kept")):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+if (os.environ.get("RANK"), os.environ.get("TORCHELASTIC_RESTART_COUNT")) == ("1", "0"):
+    threading.Thread(target=die, daemon=True).start()
+"""
+
+
+def test_torchrun_makes_one_model_also_after_a_restart(tmp_path):
     np.save(tmp_path / "X.npy", COUNTS)
-    arguments = [
-        "fit",
-        "X.npy",
-        "--model",
-        "autoencoder",
-        "--hidden",
-        "16",
-        "8",
-        "--epochs",
-        "2",
-        "--out",
-        "model.nmf",
-    ]
-    arguments += ["--n-components", "4", "--set", "precision=float64", "batch_size=16", "--json"]
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "nonneg",
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    (tmp_path / "sitecustomize.py").write_text(DYING)
+    how = {"hidden": (16, 8), "max_epochs": 40, "batch_size": 16, "precision": "float64", "random_state": 0}
+    arguments = ["fit", "X.npy", "--model", "autoencoder", "--hidden", "16", "8", "--epochs", "40", "--json"]
+    arguments += ["--out", "model.nmf", "--checkpoint", "kept", "--n-components", "4"]
+    arguments += ["--set", "precision=float64", "batch_size=16"]
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
     ran = subprocess.run(
-        [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )
+        [sys.executable, "-m", *launcher, "-m", "nonneg", *arguments],
+        cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout)["n_iter"] == 2
-    assert sorted(os.listdir(tmp_path)) == ["X.npy", "model.nmf"]
-    how = {"hidden": (16, 8), "max_epochs": 2, "batch_size": 16, "precision": "float64", "random_state": 0}
+    assert "nonneg (rank 0): rank 0 of 2 lost the others" in ran.stderr
+    report = json.loads(ran.stdout.splitlines()[-1])  # after what the first attempt had to say
+    assert report["n_iter"] == 40
     found = load(tmp_path / "model.nmf")
     expected = type(found)(4, **how).fit(COUNTS)
     np.testing.assert_allclose(found.components_, expected.components_, atol=1e-6)
