@@ -13,7 +13,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# an hour or so: a hundred kills of running fits, tens of thousands of damaged files
+# a quarter of an hour: a hundred kills of running fits, more than ten thousand damaged files
 campaign: $(STAMP)
 	NONNEG_CAMPAIGN=1 $(BIN)/python -m pytest tests/campaigns -s
 

@@ -21,7 +21,7 @@ from nonneg.exceptions import CheckpointError
 from nonneg.files import Checkpoint, read_bundle
 
 LARGE = bool(os.environ.get("NONNEG_CAMPAIGN"))
-TIMES = 20_000 if LARGE else 150
+TIMES = 5000 if LARGE else 150
 X = planted()
 
 

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import kill_cases
-from kill_cases import CASES, fit, newest_in
+import kill_server
+from kill_cases import CASES, newest_in
 
 LARGE = bool(os.environ.get("NONNEG_CAMPAIGN"))
 KILLS = 12 if LARGE else 3  # of a case
@@ -22,50 +25,40 @@ NAMES = list(CASES) if LARGE else ["NMF", "NTF"]
 
 
 @pytest.fixture(scope="module")
-def processes():
-    """Processes forked from one that has loaded the library, so that a kill hits the fit."""
-    context = multiprocessing.get_context("forkserver")
-    with pytest.MonkeyPatch.context() as patch:
-        paths = [os.path.dirname(kill_cases.__file__), *filter(None, [os.environ.get("PYTHONPATH")])]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        context.set_forkserver_preload(["kill_server"])
-        yield context
+def run():
+    """``run(name, data, folder, out, seconds)`` fits a case elsewhere, and kills it; its exit code."""
+    program = [sys.executable, kill_server.__file__]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
 
+        def run(name: str, data: Path, folder: Path | None, out: Path, seconds: float | None) -> int:
+            paths = [str(data), None if folder is None else str(folder), str(out)]
+            server.stdin.write(json.dumps([name, *paths, seconds]) + "\n")
+            server.stdin.flush()
+            return int(server.stdout.readline())
 
-def unfinished_in(folder: Path) -> list[Path]:
-    return list(folder.rglob(".checkpoint-*.tmp"))
+        yield run
+        server.stdin.close()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_fit_that_is_killed_again_and_again_comes_to_the_same_end(name, processes, tmp_path):
+def test_a_fit_that_is_killed_again_and_again_comes_to_the_same_end(name, run, tmp_path):
     data, whole, out = (tmp_path / file for file in ("X.npy", "whole.npz", "killed.npz"))
     np.save(data, CASES[name].data())
-    for folder in (None, tmp_path / "never killed"):
-        began = time.perf_counter()
-        child = processes.Process(target=fit, args=(name, data, folder, out))
-        child.start()
-        child.join()
-        assert child.exitcode == 0
-        length = time.perf_counter() - began
-        if folder is None:
-            out.rename(whole)
+    assert run(name, data, None, whole, None) == 0
+    began = time.perf_counter()
+    assert run(name, data, tmp_path / "never killed", out, None) == 0
+    length = time.perf_counter() - began
     rng = np.random.default_rng(list(name.encode()))
     kills = in_writing = rounds = 0
     while kills < KILLS:
         folder, before = tmp_path / f"round {rounds}", 0
-        out.unlink(missing_ok=True)
+        out.unlink()
         rounds += 1
         while not out.exists():
-            child = processes.Process(target=fit, args=(name, data, folder, out))
-            child.start()
-            child.join(rng.uniform(0, length) if kills < KILLS else None)
-            if child.exitcode is None:
-                child.kill()
-                child.join()
-                kills += not out.exists()
-                in_writing += bool(unfinished_in(folder))
-            else:
-                assert child.exitcode == 0
+            code = run(name, data, folder, out, rng.uniform(0, length) if kills < KILLS else None)
+            assert code in (0, -signal.SIGKILL)
+            kills += code != 0
+            in_writing += any(folder.rglob(".checkpoint-*.tmp"))
             reached = newest_in(folder)
             assert reached >= before
             before = reached

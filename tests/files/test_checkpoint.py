@@ -1,6 +1,5 @@
 """A folder of checkpoints: the last two are whole, whatever happens to the disk, the folder or the process."""
 
-import multiprocessing
 import os
 import resource
 import shutil
@@ -119,26 +118,27 @@ def test_a_folder_that_takes_no_files(tmp_path, monkeypatch):
         Checkpoint(tmp_path, "f")
 
 
-def hold(folder, told):
-    with Checkpoint(folder, "f"):
-        told.set()
-        time.sleep(60)
-
-
 def test_a_folder_is_of_one_fit_until_it_ends_or_is_killed(tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    told = context.Event()
-    other = context.Process(target=hold, args=(tmp_path, told))
-    other.start()
-    assert told.wait(60)
-    with pytest.raises(CheckpointError, match="another fit is using this folder"), Checkpoint(tmp_path, "f"):
-        pass
-    other.kill()
-    other.join()
-    with Checkpoint(tmp_path, "f"):
-        pass
-    with Checkpoint(tmp_path, "f"):
-        pass
+    script = textwrap.dedent(
+        f"""
+        import time
+        from nonneg.files import Checkpoint
+        with Checkpoint({str(tmp_path)!r}, "f"):
+            print("held", flush=True)
+            time.sleep(60)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with (
+            pytest.raises(CheckpointError, match="another fit is using this folder"),
+            Checkpoint(tmp_path, "f"),
+        ):
+            pass
+        other.kill()
+    for _ in range(2):
+        with Checkpoint(tmp_path, "f"):
+            pass
 
 
 def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
