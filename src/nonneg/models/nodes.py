@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from ..data import Source
+
 __all__ = ["NodeNamesMixin", "aligned", "by_position", "is_graph", "names_of_nodes", "shown_node"]
 
 
@@ -28,7 +30,7 @@ def names_of_nodes(X: Any, *, square: bool) -> list[Any] | None:
     """
     if is_graph(X):
         return list(X.nodes)
-    if not hasattr(X, "columns") or not hasattr(X, "shape"):
+    if not hasattr(X, "columns") or not hasattr(X, "shape") or isinstance(X, Source):
         return None
     rows = _named(getattr(X, "index", None))  # a polars frame has none
     columns = _named(X.columns) if square else None

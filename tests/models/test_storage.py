@@ -1,0 +1,58 @@
+"""Every model takes X in storage: the fit of the array where it can, a clear sentence where X is too large for it."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+import nonneg
+from family_cases import data_for
+from nonneg.registry import MODELS
+from stored_cases import h5ad, npy, zarr_array
+
+PARAMETERS = {
+    "n_components": 3, "random_state": 0, "max_iter": 4, "max_epochs": 1, "hidden": (6,), "ranks": [3, 2],
+}  # fmt: skip
+#: Starts from a KL fit, which moves H on columns where X is in memory and by multiplicative updates where it is not.
+OTHER_START = ("DeepProbabilisticNMF",)
+KINDS = {".npy": npy, ".h5ad": h5ad, "Zarr": zarr_array(3, None)}
+#: What holds all of X.
+WHOLE = ("ProjectiveNMF", "NTF", "NonnegativeTucker")
+
+pytestmark = [
+    pytest.mark.usefixtures("small_blocks"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+
+def small(name):
+    """A model that is fitted quickly, and data that it takes."""
+    cls = getattr(importlib.import_module(MODELS[name]), name)
+    known = cls().get_params()
+    model = cls(**{key: value for key, value in PARAMETERS.items() if key in known})
+    return model, data_for(model, n=160, m=7)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_path_is_the_array(name, tmp_path):
+    model, X = small(name)
+    wanted = None if name in OTHER_START else model.fit(X).parts()
+    for kind, write in KINDS.items():
+        if kind == ".h5ad" and X.shape[1] > 7:  # an affinity, whose columns have no names
+            continue
+        data, _ = write(tmp_path, X)
+        found = model.fit(data)
+        assert wanted is None or np.array_equal(found.parts(), wanted)
+    assert np.array_equal(found.transform(data), found.transform(nonneg.as_source(data)))
+    assert found.score(data) == found.score(X)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_model_that_holds_all_of_X_heeds_the_limit(name, tmp_path):
+    model, _ = small(name)
+    X = np.random.default_rng(0).random((300, 7))
+    with pytest.raises(ValueError, match=r"memory_limit.* hold.* all of.*allow more, or take NMF"):
+        model.fit(npy(tmp_path, X)[0], memory_limit=12_000)
