@@ -116,6 +116,15 @@ def test_other_models_take_the_chunks_one_after_the_other():
     np.testing.assert_allclose(two.components_, one.components_, rtol=1e-8)
 
 
+def test_a_default_client_is_taken(cluster):
+    data = da.from_array(X, chunks=(60, -1))
+    with distributed.Client(cluster) as client:
+        assert as_source(data).client is client
+        assert NMF(2, max_iter=2).fit_transform(data).compute().shape == (300, 2)
+        SemiNMF(3, max_iter=10, tol=0).fit(data, H_init=X[:3])
+    assert as_source(data).client is None
+
+
 def test_a_start_on_samples_goes_to_the_workers_too(client, monkeypatch):
     monkeypatch.setattr(progressive, "MANY_ROWS", 100)
     monkeypatch.setattr(progressive, "STAGES", (progressive.Stage(32, 0, 2), progressive.Stage(8, 0, 2)))
@@ -128,10 +137,13 @@ def test_a_start_on_samples_goes_to_the_workers_too(client, monkeypatch):
     assert len(seen) == 2
 
 
-def test_a_file_is_read_by_the_workers(client, tmp_path):
+def test_a_file_is_read_by_the_workers(client, tmp_path, monkeypatch):
+    monkeypatch.setattr("nonneg.data.source.BLOCK_BYTES", 64 * 40 * 4)
+    monkeypatch.setattr(parts, "BLOCK_BYTES", 64 * 40 * 4)
     np.save(tmp_path / "X.npy", X.astype(np.float32))
     model = NMF(3, max_iter=5, tol=0, random_state=0).fit(tmp_path / "X.npy", client=client)
     step = as_source(tmp_path / "X.npy", client=client).bounds()[0][1]
+    assert step < len(X)
     data = da.from_array(X.astype(np.float32), chunks=(step, -1))
     same(model, NMF(3, max_iter=5, tol=0, random_state=0).fit(data))
 

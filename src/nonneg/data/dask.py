@@ -15,12 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from .parts import DaskSource, is_dask
-from .source import ALIGN, Source, float_dtype_of
+from .source import BLOCK_BYTES, Source, float_dtype_of
 
 __all__ = ["DaskSource", "from_dask", "is_dask", "with_client"]
 
 PART_BYTES = 1 << 25  # of float data: chunks are joined up to this size; a task costs some milliseconds
-PARTS = 512  # and so that there are not many more than this
+PARTS = 1024  # and so that there are not many more than this: see docs/scale.md
 
 
 def from_dask(X: Any, name: str = "X") -> DaskSource:
@@ -108,9 +108,9 @@ def _of_stored(source: Source) -> DaskSource:
     """A source of data on disk whose parts are read by whoever needs them."""
     from dask import delayed
 
-    n, m = source.shape
-    row_bytes = m * source.float_dtype.itemsize
-    step = max(ALIGN, _target(n * row_bytes) // row_bytes // ALIGN * ALIGN)
+    n = source.shape[0]
+    blocks = len(source.bounds())
+    step = source.block_rows * max(1, _target(blocks * BLOCK_BYTES) // BLOCK_BYTES)
     read = delayed(_read, pure=False)
     kept = delayed(source, traverse=False)
     cuts = [(start, min(start + step, n)) for start in range(0, n, step)]

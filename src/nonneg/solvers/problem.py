@@ -30,6 +30,11 @@ class Fixed:
         if columns is not None:
             self.columns = columns
 
+    def __getstate__(self) -> dict[str, np.ndarray]:
+        """To other processes it goes without what `rows` say again."""
+        drop = ("columns", "padded") if "rows" in self.__dict__ else ()
+        return {name: array for name, array in self.__dict__.items() if name not in drop}
+
     @cached_property
     def rows(self) -> np.ndarray:
         """(k, m)."""
