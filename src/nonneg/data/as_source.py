@@ -10,8 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from .array import ArraySource, SparseSource
+from .by_place import is_tensor
 from .chunked import is_node
 from .dask import DaskSource, from_dask, is_dask, with_client
+from .device import DeviceSource, on
 from .given_weights import are_ones, cell_weights, row_weights
 from .names import column_names, shown_column
 from .paths import open_path
@@ -35,6 +37,7 @@ def as_source(
     layer: str | None = None,
     memory_limit: int | str | None = None,
     client: Any = None,
+    device: Any = None,
     name: str = "X",
 ) -> Source:
     """Turn ``X`` into a `Source`, without copying it.
@@ -60,6 +63,8 @@ def as_source(
         and what is computed from a block, are not in it.
     client : dask.distributed.Client, optional
         Whose workers do the passes over X.
+    device : str or torch.device, optional
+        Where torch does the passes over X, which is put there whole: ``"cuda"``, say. Dense X without weights of cells.
     name : str
         What messages call X.
 
@@ -77,12 +82,15 @@ def as_source(
         raise ValueError(f"missing={missing!r} is unknown; choose one of {', '.join(map(repr, _MISSING))}")
     if isinstance(X, Source):
         _refuse_layer(layer, name)
-        source = copy.copy(X)  # what one fit notes on it is not for the next
+        found = X if device is None else on(device, X, name)
+        source = copy.copy(found)  # what one fit notes on it is not for the next
         source.scale, source.floor = 1.0, 0.0
         if memory_limit is not None and isinstance(source, StoredSource):
             source.limit(memory_limit)
     else:
-        source = _from_data(X, name, layer, memory_limit)
+        source = _from_data(X, name, layer, memory_limit, device)
+    if isinstance(source, DeviceSource):
+        source.refuse(weights, missing, client, name)
     source = with_client(source, client, name)
     n, m = source.shape
     if n == 0:
@@ -120,7 +128,11 @@ def _refuse_layer(layer: str | None, name: str) -> None:
         )
 
 
-def _from_data(X: Any, name: str, layer: str | None, memory_limit: int | str | None) -> Source:
+def _from_data(
+    X: Any, name: str, layer: str | None, memory_limit: int | str | None, device: Any = None
+) -> Source:
+    if device is not None:
+        return on(device, X if is_tensor(X) else _from_data(X, name, layer, memory_limit), name)
     if is_dask(X):
         _refuse_layer(layer, name)
         return from_dask(X, name)

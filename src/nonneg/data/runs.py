@@ -72,7 +72,7 @@ class Run(Source):
         self._edges = [(start - self.first, stop - self.first) for start, stop in cuts]
         self.shape = (self._edges[-1][1], source.shape[1])
         self.dtype, self.is_sparse, self.names = source.dtype, source.is_sparse, source.names
-        self.weight_power = source.weight_power
+        self.weight_power, self.device = source.weight_power, source.device
         self.scale, self.floor = units
         weights = source.row_weights
         self.row_weights = None if weights is None else weights[cuts[0][0] : cuts[-1][1]]
@@ -102,6 +102,10 @@ class Run(Source):
         """Rows ``start:stop`` of the run."""
         found = self._in_units().block(self.first + start, self.first + stop)
         return Block(start, stop, found.X, found.weights, found.row_weights)
+
+    def root(self, start: int, stop: int) -> tuple[Source, tuple[int, int]]:
+        """Where the other source reads it from."""
+        return self._in_units().root(self.first + start, self.first + stop)
 
     def some(self, rows: np.ndarray) -> Block:
         """Any rows of the run, by their numbers in it."""

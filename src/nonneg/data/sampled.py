@@ -34,6 +34,7 @@ class EveryNth(Source):
         self._edges = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
         self.shape = (int(edges[-1]), source.shape[1])
         self.dtype, self.is_sparse, self.in_memory = source.dtype, source.is_sparse, False
+        self.device = source.device
         weights = source.row_weights
         self.row_weights = None if weights is None else weights[self.rows]
 

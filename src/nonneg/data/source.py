@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .block import Block
+from .by_place import by_place
 from .threads import workers
 
 __all__ = ["Source", "Summary", "float_dtype_of"]
@@ -74,6 +75,7 @@ class Source(ABC):
     floor: float = 0.0  # smaller cells are handed out as 0
     names: list[str] | None = None  # of the columns, for messages
     client: Any = None  # of Dask, whose workers make the passes
+    device: str | None = None  # where torch makes the passes, and X lies
     spread: bool = False  # whether blocks may be elsewhere, and are too many for one process
 
     @property
@@ -220,6 +222,7 @@ def _hide_unobserved(X: Any, weights: np.ndarray) -> tuple[Any, np.ndarray]:
     return (np.where(hidden, X.dtype.type(0), X) if hidden.any() else X), weights
 
 
+@by_place
 def _summarize(block: Block) -> tuple[float, float, np.ndarray]:
     """Minimum, maximum and [sum, sum of squares, weight, zero rows] of a block."""
     X, weights = block.X, block.weights

@@ -152,13 +152,18 @@ def holding_blas() -> Iterator[int]:
 def workers(tasks: int | Source) -> Iterator[Workers]:
     """Hold BLAS at one thread and offer as many threads as BLAS had, at most one a task.
 
-    For a source: one a block, or, where its blocks belong to a client of Dask, the workers of that client.
+    For a source: one a block, or, where its blocks belong to a client of Dask, the workers of that client, or, where X
+    lies on a device, that.
     """
     with holding_blas() as allowed:
         if not isinstance(tasks, int) and tasks.client is not None:
             from .passes import Passes
 
             pool: Workers = Passes(tasks.client)
+        elif not isinstance(tasks, int) and tasks.device is not None:
+            from .device import DevicePasses
+
+            pool = DevicePasses(tasks)
         else:
             count = tasks if isinstance(tasks, int) else len(tasks.bounds())
             pool = Workers(max(1, min(allowed, count)))

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..data import Source, Summary
+from ..data.block import Block
+from ..data.by_place import by_place
 from ..data.filled import Filled
 from ..data.threads import workers
 
@@ -72,13 +74,12 @@ def randomized_svd(
     dtype = source.float_dtype
     basis = rng.standard_normal((m, width)).astype(dtype) if width < m else np.eye(m, dtype=dtype)
     source = complete(source, summary)
-    bounds = source.bounds()
-    with workers(len(bounds)) as pool:
+    with workers(source if source.device else len(source.bounds())) as pool:
         if width < m:
             for _ in range(POWER_ITERATIONS):
-                found = _sum(pool.map(lambda cut, B=basis: _image(source, cut, B), bounds))
+                found = _sum(pool.over(source, functools.partial(image, basis=basis)))
                 basis = np.linalg.qr(found)[0].astype(dtype)
-        codes = np.concatenate(list(pool.map(lambda cut: source.block(*cut).X @ basis, bounds)))
+        codes = np.concatenate(list(pool.over(source, functools.partial(codes_of, basis=basis))))
     weighted = codes if source.row_weights is None else codes * np.sqrt(source.row_weights)[:, None]
     # not from the Gram matrix, which has lost what lies below √eps of the largest value
     R: Any = np.linalg.qr(weighted, mode="r")
@@ -101,8 +102,15 @@ def complete(source: Source, summary: Summary) -> Source:
     return Filled(source, np.full(source.shape[1], summary.mean))
 
 
-def _image(source: Source, cut: tuple[int, int], basis: np.ndarray) -> np.ndarray:
-    block = source.block(*cut)
+@by_place
+def codes_of(block: Block, basis: np.ndarray) -> np.ndarray:
+    """X B of a block."""
+    return block.X @ basis
+
+
+@by_place
+def image(block: Block, basis: np.ndarray) -> np.ndarray:
+    """Xᵀ S X B of a block, S the row weights."""
     codes = block.X @ basis
     if block.row_weights is not None:
         codes *= block.row_weights[:, None]

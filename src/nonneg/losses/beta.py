@@ -25,6 +25,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..data.block import Block
+from ..data.by_place import by_place
 
 __all__ = ["LOSS_NAMES", "BetaLoss", "Stats", "as_loss"]
 
@@ -127,6 +128,7 @@ class BetaLoss:
         mixed = np.where((x == 0) & (y == 0), 0.0, mixed)
         return (x**beta + (beta - 1) * y**beta - beta * mixed) / (beta * (beta - 1))
 
+    @by_place
     def value(self, block: Block, W: np.ndarray, H: np.ndarray) -> float:
         """Loss of a block, in float64."""
         if self.beta == 1 and block.is_sparse:
@@ -146,6 +148,7 @@ class BetaLoss:
 
     # -- the two halves of the gradient -----------------------------------------------------------------------
 
+    @by_place
     def row_terms(self, block: Block, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """∇_W⁻ and ∇_W⁺ of a block, each (b, k); row weights are left out, they cancel within a row."""
         if self.beta == 2 and block.weights is None:
@@ -181,6 +184,7 @@ class BetaLoss:
                 np.maximum(curvature, SAFE_CURVATURE * slope, out=curvature)
         return RowModel(negative, positive, up + down, np.abs(up) + np.abs(down), curvature)
 
+    @by_place
     def stats(self, block: Block, W: np.ndarray, H: np.ndarray) -> Stats:
         """∇_H⁻, ∇_H⁺ and the loss of a block."""
         weighted = W if block.row_weights is None else W * block.row_weights[:, None]
@@ -200,6 +204,7 @@ class BetaLoss:
             found.positive += weighted[rows].T @ S
         return found
 
+    @by_place
     def both(self, block: Block, W: np.ndarray, H: np.ndarray) -> tuple[np.ndarray, np.ndarray, Stats]:
         """`row_terms` and `stats` of one point; for KL on sparse X at the cost of one of them."""
         if self.beta != 1 or not block.is_sparse:

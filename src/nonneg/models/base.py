@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..data import Source, Summary, as_source
 from ..data.as_source import check_cells
 from ..data.dask import DaskSource
+from ..data.device import lies_elsewhere
 from ..data.names import check_names, column_names, compare_names
 from ..data.products import half_squares
 from ..data.sink import check_target
@@ -74,6 +75,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
     _any_sign = False  # whether X may be negative
     _takes_weights = True  # whether fit and transform take cell weights
     _takes_client = False  # whether passes run on the workers of a Dask client
+    _takes_device = False  # whether passes run where X lies, if that is no memory of this process
     _in_runs = True  # whether `_transform_source` of some blocks of X is that of X, given the summary of X
 
     def fit(
@@ -88,6 +90,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         layer: str | None = None,
         memory_limit: int | str | None = None,
         client: Any = None,
+        device: Any = None,
     ) -> Factorization:
         """Fit the model to X.
 
@@ -103,7 +106,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : array-like of shape (n_components, n_features), optional
             Start values. Names of the columns of ``H_init`` are compared with those of X, as for ``weights``.
-        layer, memory_limit, client : optional
+        layer, memory_limit, client, device : optional
             How X is read; see `nonneg.as_source`, which every method takes the result of as X too.
 
         Returns
@@ -115,7 +118,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         ValueError, TypeError
             For parameters out of range and for data the model cannot take; the message names the argument.
         """
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         self._fit(X, sample_weight, weights, W_init, H_init)
         return self
 
@@ -131,9 +134,10 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         layer: str | None = None,
         memory_limit: int | str | None = None,
         client: Any = None,
+        device: Any = None,
     ) -> np.ndarray:
         """Fit the model and return W: the same numbers as ``fit(X).transform(X)``."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         return self._fit(X, sample_weight, weights, W_init, H_init, want_W=True)
 
     def _fit(
@@ -164,6 +168,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         layer: str | None = None,
         memory_limit: int | str | None = None,
         client: Any = None,
+        device: Any = None,
         out: str | os.PathLike[str] | None = None,
     ) -> Any:
         """Return W of shape (n_samples, n_components) for X with the components held fixed.
@@ -173,7 +178,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         X : array-like, sparse, DataFrame, memmap or path, (n_samples, n_features_in_)
         weights : array-like or sparse of shape (n_samples, n_features), optional
             Weights of the cells; 0 means missing.
-        layer, memory_limit, client : optional
+        layer, memory_limit, client, device : optional
             How X is read; see `nonneg.as_source`. W that takes more than a quarter of ``memory_limit`` comes as a
             memory map of a file without a name.
         out : path, optional
@@ -185,7 +190,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         check_is_fitted(self)
         if out is not None:
             check_target(out, source=X)
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         source = self._source(X, weights=weights, whom="transform")
         summary = self._check_data(source, "transform")
         return codes(self, source, summary, out, memory_limit)
@@ -210,6 +215,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         layer: str | None = None,
         memory_limit: int | str | None = None,
         client: Any = None,
+        device: Any = None,
     ) -> float:
         """Minus the mean loss of X, which may be new data: higher is better.
 
@@ -223,11 +229,11 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             w, weights of the cells; 0 means missing.
         sample_weight : array-like of shape (n_samples,), optional
             s, weights of the rows.
-        layer, memory_limit, client : optional
+        layer, memory_limit, client, device : optional
             How X is read; see `nonneg.as_source`.
         """
         check_is_fitted(self)
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         source = self._source(X, weights=weights, sample_weight=sample_weight, whom="score")
         summary = self._check_data(source, "score")
         return self._score_source(source, summary)
@@ -285,7 +291,18 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
 
     def _opened(self, X: Any, **how: Any) -> Any:
         """X as a source where the user says how it is read, else X; ``how`` as for `nonneg.as_source`."""
+        self._check_device(how.get("device"))
         return as_source(X, **how) if any(value is not None for value in how.values()) else X
+
+    def _check_device(self, device: Any) -> None:
+        """Refuse the device that X lies on, or is to be put on, where the model cannot compute there."""
+        if device is None or self._takes_device:
+            return
+        name = type(self).__name__
+        own = f" ({name}(device=...) says where it is trained)" if hasattr(self, "device") else ""
+        raise IncompatibleError(
+            f"device={str(device)!r} is for NMF; {name} reads X with the processor: leave device out{own}"
+        )
 
     def _source(
         self, X: Any, *, whom: str, weights: Any = None, sample_weight: Any = None, reset: bool = False
@@ -295,8 +312,10 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
                 f"{type(self).__name__}.{whom} takes no cell weights; impute missing cells first"
             )
         source = as_source(
-            X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error")
-        )
+            X, weights=weights, sample_weight=sample_weight, missing=getattr(self, "missing", "error"),
+            device=X.device if self._takes_device and lies_elsewhere(X) else None,
+        )  # fmt: skip
+        self._check_device(source.device)
         if not self._takes_client and isinstance(source, DaskSource) and source.chosen:
             raise IncompatibleError(
                 f"{type(self).__name__}.{whom} makes its passes in this process: leave client out (a dask array is "

@@ -143,6 +143,7 @@ class JointNMF(IterativeFactorization):
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
         H_init: Any = None, layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+        device: Any = None,
     ) -> JointNMF:  # fmt: skip
         """Fit the model to views of the same rows.
 
@@ -160,7 +161,7 @@ class JointNMF(IterativeFactorization):
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : list or dict of array-like of shapes (n_components, m_v), optional
             Start values; also as one array (n_components, Σ m_v).
-        layer, memory_limit, client : optional
+        layer, memory_limit, client, device : optional
             How each view is read; see `nonneg.as_source`.
 
         Returns
@@ -174,24 +175,26 @@ class JointNMF(IterativeFactorization):
         """
         super().fit(
             X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init,
-            layer=layer, memory_limit=memory_limit, client=client,
+            layer=layer, memory_limit=memory_limit, client=client, device=device,
         )  # fmt: skip
         return self
 
     def fit_transform(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
         H_init: Any = None, layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+        device: Any = None,
     ) -> np.ndarray:  # fmt: skip
         """Fit the model to views (see `fit`) and return W: the same numbers as ``fit(X).transform(X)``."""
         W = super().fit_transform(
             X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init,
-            layer=layer, memory_limit=memory_limit, client=client,
+            layer=layer, memory_limit=memory_limit, client=client, device=device,
         )  # fmt: skip
         return _indexed(W, X)
 
     def transform(
         self, X: Any, *, weights: Any = None, layer: str | None = None,
-        memory_limit: int | str | None = None, client: Any = None, out: str | os.PathLike[str] | None = None,
+        memory_limit: int | str | None = None, client: Any = None, device: Any = None,
+        out: str | os.PathLike[str] | None = None,
     ) -> Any:  # fmt: skip
         """Return W of shape (n_samples, n_components) for views of new rows with the components held fixed.
 
@@ -203,19 +206,20 @@ class JointNMF(IterativeFactorization):
             ``set_output`` asks for DataFrames.
         weights : list or dict of array-like or sparse of shapes (n_samples, m_v), optional
             As for `fit`.
-        layer, memory_limit, client : optional
+        layer, memory_limit, client, device : optional
             As for `fit`.
         out : path, optional
             A ``.npy``, ``.zarr`` or ``.h5`` file to write W to; it is returned open.
         """
         W = super().transform(
-            X, weights=weights, layer=layer, memory_limit=memory_limit, client=client, out=out
+            X, weights=weights, layer=layer, memory_limit=memory_limit, client=client, device=device, out=out
         )
         return _indexed(W, X)
 
     # -- data -----------------------------------------------------------------------------------------------
 
     def _opened(self, X: Any, **how: Any) -> Any:
+        self._check_device(how.get("device"))
         if isinstance(X, (str, os.PathLike)) and Path(X).suffix == ".npz":  # several views in one file
             return X
         if not are_views(X):

@@ -166,6 +166,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
 
     _parameter_constraints = MATRIX_PARAMETERS
     _takes_client = True
+    _takes_device = True
 
     def _check_params(self) -> None:
         self._validate_params()

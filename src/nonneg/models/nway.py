@@ -31,6 +31,7 @@ class TensorFactorization(IterativeFactorization):
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, weights: Any = None, W_init: Any = None,
         H_init: Any = None, layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+        device: Any = None,
     ) -> TensorFactorization:  # fmt: skip
         """Fit the model to an n-way array.
 
@@ -46,7 +47,7 @@ class TensorFactorization(IterativeFactorization):
         W_init : array-like of shape (n_samples, n_components), optional
         H_init : list of array-like of shapes (I_d, n_components), d = 2, …, N, optional
             `NTF` only: start values of the factors.
-        layer, memory_limit, client : optional
+        layer, memory_limit, client, device : optional
             How X is read; see `nonneg.as_source`.
 
         Returns
@@ -60,13 +61,14 @@ class TensorFactorization(IterativeFactorization):
         """
         super().fit(
             X, y, sample_weight=sample_weight, weights=weights, W_init=W_init, H_init=H_init,
-            layer=layer, memory_limit=memory_limit, client=client,
+            layer=layer, memory_limit=memory_limit, client=client, device=device,
         )  # fmt: skip
         return self
 
     def transform(
         self, X: Any, *, weights: Any = None, layer: str | None = None,
-        memory_limit: int | str | None = None, client: Any = None, out: str | os.PathLike[str] | None = None,
+        memory_limit: int | str | None = None, client: Any = None, device: Any = None,
+        out: str | os.PathLike[str] | None = None,
     ) -> Any:  # fmt: skip
         """Return W of shape (n_samples, n_components) for new samples with the components held fixed.
 
@@ -76,13 +78,13 @@ class TensorFactorization(IterativeFactorization):
             The samples have the shape ``tensor_shape_``.
         weights : array-like or sparse.COO of shape (n_samples, I_2, …, I_N), optional
             Weights of the cells; 0 means missing.
-        layer, memory_limit, client : optional
+        layer, memory_limit, client, device : optional
             How X is read; see `nonneg.as_source`.
         out : path, optional
             A ``.npy``, ``.zarr`` or ``.h5`` file to write W to; it is returned open.
         """
         return super().transform(
-            X, weights=weights, layer=layer, memory_limit=memory_limit, client=client, out=out
+            X, weights=weights, layer=layer, memory_limit=memory_limit, client=client, device=device, out=out
         )
 
     def inverse_transform(self, W: Any) -> np.ndarray:
@@ -92,6 +94,7 @@ class TensorFactorization(IterativeFactorization):
     def score(
         self, X: Any, y: Any = None, *, weights: Any = None, sample_weight: Any = None,
         layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+        device: Any = None,
     ) -> float:  # fmt: skip
         """Minus the mean loss of X, which may be new samples: higher is better.
 
@@ -105,15 +108,16 @@ class TensorFactorization(IterativeFactorization):
             w, weights of the cells; 0 means missing.
         sample_weight : array-like of shape (n_samples,), optional
             s, weights of the samples.
-        layer, memory_limit, client : optional
+        layer, memory_limit, client, device : optional
             How X is read; see `nonneg.as_source`.
         """
         return super().score(
             X, y, weights=weights, sample_weight=sample_weight,
-            layer=layer, memory_limit=memory_limit, client=client,
+            layer=layer, memory_limit=memory_limit, client=client, device=device,
         )  # fmt: skip
 
     def _opened(self, X: Any, **how: Any) -> Any:
+        self._check_device(how.pop("device", None))
         if how.pop("client", None) is not None:
             raise ValueError(
                 f"client= is for NMF, whose passes other processes can do; {type(self).__name__} holds X in memory"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Source
+from ..data.by_place import by_place
 from ..data.threads import Workers, workers
 from ..solvers.kkt import column_squares
 from .inputs import shares
@@ -40,9 +41,7 @@ class RowFacts:
         """The facts of a row array."""
 
         def work(mine: np.ndarray) -> tuple[bool, np.ndarray, np.ndarray]:
-            with np.errstate(invalid="ignore", over="ignore"):  # W may not be finite, which is what is asked
-                sums = np.stack([mine.sum(axis=0, dtype=np.float64), column_squares(mine)])
-                return bool(np.isfinite(mine).all()), shares(mine, H).argmax(axis=1), sums
+            return facts(mine, H)
 
         finite, labels, sums = True, [], np.zeros((2, len(H)))
         for is_finite, of_block, found in pool.along(source, work, W):
@@ -51,10 +50,24 @@ class RowFacts:
         return cls(finite, np.concatenate(labels), sums[0] / source.shape[0], np.sqrt(sums[1]))
 
 
+@by_place
+def facts(mine: np.ndarray, H: np.ndarray) -> tuple[bool, np.ndarray, np.ndarray]:
+    """Of a block of rows: whether it is finite, its labels, sums and sums of squares of its columns."""
+    with np.errstate(invalid="ignore", over="ignore"):  # W may not be finite, which is what is asked
+        sums = np.stack([mine.sum(axis=0, dtype=np.float64), column_squares(mine)])
+        return bool(np.isfinite(mine).all()), shares(mine, H).argmax(axis=1), sums
+
+
+@by_place
+def times_into(mine: np.ndarray, before: np.ndarray, power: int) -> None:
+    """Write W · 2^power of a block of rows into the first."""
+    mine[...] = times(before, power)
+
+
 def lazy_rows(source: Source, W: Any) -> Any:
-    """W as a dask array where X is one (or belongs to a client), else W itself."""
+    """W as a dask array where X is one (or belongs to a client), else W as an ndarray."""
     if not source.spread:
-        return W
+        return np.asarray(W)
     if not isinstance(W, np.ndarray):
         return W.lazy()
     import dask.array as da
@@ -70,7 +83,7 @@ def rows_times(source: Source, W: Any, power: int) -> Any:
         found = pool.empty(source, W.shape[1], W.dtype)
 
         def work(mine: np.ndarray, before: np.ndarray) -> None:
-            mine[...] = times(before, power)
+            times_into(mine, before, power)
 
         for _ in pool.along(source, work, W, out=(found,)):
             pass

@@ -38,9 +38,10 @@ class UnweightedFactorization(Factorization):
     def fit(  # type: ignore[override]
         self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None,
         layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+        device: Any = None,
     ) -> Factorization:  # fmt: skip
         """Fit the model to X; as `Factorization.fit`, without weights."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         self._fit(X, None, None, W_init, H_init)
         return self
 
@@ -48,9 +49,10 @@ class UnweightedFactorization(Factorization):
     def fit_transform(  # type: ignore[override]
         self, X: Any, y: Any = None, *, W_init: Any = None, H_init: Any = None,
         layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+        device: Any = None,
     ) -> np.ndarray:  # fmt: skip
         """Fit the model and return W."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         return self._fit(X, None, None, W_init, H_init, want_W=True)
 
 
@@ -63,9 +65,10 @@ class WeightedCellsFactorization(UnweightedFactorization):
     def fit(  # type: ignore[override]
         self, X: Any, y: Any = None, *, weights: Any = None, W_init: Any = None, H_init: Any = None,
         layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+        device: Any = None,
     ) -> Factorization:  # fmt: skip
         """Fit the model to X; as `Factorization.fit`, without weights of rows."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         self._fit(X, None, weights, W_init, H_init)
         return self
 
@@ -73,7 +76,8 @@ class WeightedCellsFactorization(UnweightedFactorization):
     def fit_transform(  # type: ignore[override]
         self, X: Any, y: Any = None, *, weights: Any = None, W_init: Any = None, H_init: Any = None,
         layer: str | None = None, memory_limit: int | str | None = None, client: Any = None,
+        device: Any = None,
     ) -> np.ndarray:  # fmt: skip
         """Fit the model and return W."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client)
+        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         return self._fit(X, None, weights, W_init, H_init, want_W=True)

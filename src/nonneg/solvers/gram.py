@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data import Source
 from ..data.block import Block
+from ..data.by_place import by_place
 from ..data.threads import Workers
 from .problem import Fixed, Problem, padded
 
@@ -17,9 +18,11 @@ __all__ = [
     "GramStats",
     "cancels",
     "data_product",
+    "data_squares",
     "exact_loss",
     "gram_loss",
     "gram_of",
+    "gram_of_rows",
     "gram_stats",
 ]
 
@@ -43,6 +46,7 @@ class GramStats:
         return self
 
 
+@by_place
 def data_product(block: Block, fixed: Fixed) -> np.ndarray:
     """P = X Hᵀ of a block, (b, k)."""
     X = block.X
@@ -56,6 +60,7 @@ def data_product(block: Block, fixed: Fixed) -> np.ndarray:
     return np.ascontiguousarray(P[:, : len(fixed.rows)])
 
 
+@by_place
 def gram_stats(block: Block, W: np.ndarray) -> GramStats:
     """A, B and the sums of a block."""
     X = block.X
@@ -76,11 +81,19 @@ def gram_stats(block: Block, W: np.ndarray) -> GramStats:
 
 def gram_of(source: Source, W: Any, pool: Workers) -> np.ndarray:
     """Wᵀ S W of a row array, (k, k), block by block."""
+    return sum(pool.along(source, gram_of_rows, W, source.row_weights), np.zeros((W.shape[1],) * 2, W.dtype))
 
-    def work(mine: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        return (mine if weights is None else mine * weights[:, None]).T @ mine
 
-    return sum(pool.along(source, work, W, source.row_weights), np.zeros((W.shape[1],) * 2, W.dtype))
+@by_place
+def gram_of_rows(W: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Wᵀ S W of some rows."""
+    return (W if weights is None else W * weights[:, None]).T @ W
+
+
+@by_place
+def data_squares(block: Block) -> float:
+    """Σ X_ij² of a dense block, in its dtype."""
+    return float(np.vdot(block.X, block.X))
 
 
 def gram_loss(xx: float, stats: GramStats, H: np.ndarray) -> float:

@@ -23,7 +23,7 @@ import numpy as np
 from ..data.block import Block
 from ..data.threads import Workers
 from .gram import CANCELS, GramStats, cancels, data_product, exact_loss, gram_loss, gram_stats
-from .kkt import Residual, balance, column_sizes
+from .kkt import Residual, balance, column_sizes, column_squares
 from .problem import Fixed, Problem
 from .quadratic import Clip, Exact, Sweep, columns_step, rows_step
 from .step import Record, Solver, State, relative_change
@@ -135,7 +135,7 @@ class GramSolver(Solver):
                 mine[...] = before
                 found = move(mine, data_product(block, fixed), block.row_weights)
             weighted = block.row_weights is not None  # else the squares of W are in A
-            size = float(np.einsum("ij,ij->", mine, mine, dtype=np.float64)) if weighted else 0.0
+            size = float(column_squares(mine).sum()) if weighted else 0.0
             return gram_stats(block, mine), *found, size
 
         stats, size = None, 0.0
@@ -198,7 +198,8 @@ def _is_small(problem: Problem) -> bool:
     source = problem.source
     plain = not (source.is_sparse or source.is_masked or problem.penalties or source.row_weights is not None)
     n, m = source.shape
-    return plain and not source.spread and n * m * problem.k <= SMALL and len(source.bounds()) == 1
+    here = not (source.spread or source.device)
+    return plain and here and n * m * problem.k <= SMALL and len(source.bounds()) == 1
 
 
 def _exact_objective(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> float:

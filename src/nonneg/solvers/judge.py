@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..data.block import Block
+from ..data.by_place import by_place
 from ..data.threads import Workers
 from ..losses.beta import Stats
 from .gram import GramStats, cancels, data_product, exact_loss, gram_loss, gram_of, gram_stats
@@ -19,7 +20,7 @@ from .least_squares import nonnegative_rows
 from .problem import Fixed, Problem
 from .quadratic import curvature, proximal_residual
 
-__all__ = ["can_solve_and_judge", "judge", "solve_and_judge"]
+__all__ = ["can_solve_and_judge", "judge", "largest_violation", "solve_and_judge", "solved_rows"]
 
 
 def judge(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> tuple[float, float, Stats]:
@@ -75,10 +76,7 @@ def solve_and_judge(
     slopes = pool.empty(source, problem.k, H.dtype) if scratch is None else scratch
 
     def solve(block: Block, mine: np.ndarray, slope: np.ndarray) -> tuple[GramStats, np.ndarray]:
-        P = data_product(block, fixed)
-        mine[...] = nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol)
-        np.subtract(mine @ fixed.gram, P, out=slope)
-        return gram_stats(block, mine), P[_seen(block.row_weights)].max(axis=0, initial=0.0)
+        return solved_rows(block, mine, slope, fixed, tol)
 
     found, largest = None, np.zeros(problem.k)
     for stats, of_block in pool.over(source, solve, out=(W, slopes)):
@@ -92,13 +90,32 @@ def solve_and_judge(
     units, per = d.astype(H.dtype), problem.unit**-2
 
     def violation(mine: np.ndarray, slope: np.ndarray, weights: np.ndarray | None) -> float:
-        found = np.abs(np.minimum(mine * units, slope * (per / units)))
-        return float(found[_seen(weights)].max(initial=0.0))
+        return largest_violation(mine, slope, weights, units, per)
 
     worst = max(pool.along(source, violation, W, slopes, source.row_weights))
     whole = Stats(found.B, found.A @ H, loss)
     residual = Residual(worst, float((largest * per / d).max()))
     return W, (residual | _of_H(problem, W, H, whole, d, per, pool)).relative, loss, whole
+
+
+@by_place
+def solved_rows(
+    block: Block, mine: np.ndarray, slope: np.ndarray, fixed: Fixed, tol: float
+) -> tuple[GramStats, np.ndarray]:
+    """Write rows of W and their slopes W G − P; return the statistics, and the largest P of every component."""
+    P = data_product(block, fixed)
+    mine[...] = nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol)
+    np.subtract(mine @ fixed.gram, P, out=slope)
+    return gram_stats(block, mine), P[_seen(block.row_weights)].max(axis=0, initial=0.0)
+
+
+@by_place
+def largest_violation(
+    mine: np.ndarray, slope: np.ndarray, weights: np.ndarray | None, units: np.ndarray, per: float
+) -> float:
+    """The largest |min(V, ∇)| of some rows in balanced units; see `kkt`."""
+    found = np.abs(np.minimum(mine * units, slope * (per / units)))
+    return float(found[_seen(weights)].max(initial=0.0))
 
 
 def _seen(row_weights: np.ndarray | None) -> slice | np.ndarray:

@@ -15,9 +15,18 @@ from typing import Any
 import numpy as np
 
 from ..data import Source
+from ..data.by_place import by_place
 from ..data.threads import Workers
 
-__all__ = ["Residual", "balance", "column_sizes", "column_squares", "relative_residual", "residual_of"]
+__all__ = [
+    "Residual",
+    "balance",
+    "column_sizes",
+    "column_squares",
+    "relative_residual",
+    "residual_of",
+    "size_sums",
+]
 
 
 @dataclass
@@ -38,6 +47,7 @@ class Residual:
         return 0.0 if self.violation == 0 else float("inf")
 
 
+@by_place
 def column_squares(W: np.ndarray, row_weights: np.ndarray | None = None) -> np.ndarray:
     """Σ_i s_i W_ij² of every column, in float64."""
     weighted = W if row_weights is None else W * row_weights[:, None]
@@ -46,13 +56,15 @@ def column_squares(W: np.ndarray, row_weights: np.ndarray | None = None) -> np.n
 
 def column_sizes(source: Source, W: Any, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
     """Σ_i s_i W_ij and Σ_i s_i W_ij² of every column of a row array, (k,) in float64, block by block."""
-
-    def work(rows: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        weighted = rows if weights is None else rows * weights[:, None]
-        return np.stack([weighted.sum(axis=0, dtype=np.float64), column_squares(rows, weights)])
-
-    sums, squares = sum(pool.along(source, work, W, source.row_weights), np.zeros((2, W.shape[1])))
+    sums, squares = sum(pool.along(source, size_sums, W, source.row_weights), np.zeros((2, W.shape[1])))
     return sums, squares
+
+
+@by_place
+def size_sums(W: np.ndarray, row_weights: np.ndarray | None) -> np.ndarray:
+    """Σ_i s_i W_ij and Σ_i s_i W_ij² of some rows, (2, k) in float64."""
+    weighted = W if row_weights is None else W * row_weights[:, None]
+    return np.stack([weighted.sum(axis=0, dtype=np.float64), column_squares(W, row_weights)])
 
 
 def balance(squares: np.ndarray, H: np.ndarray, unit: float) -> np.ndarray:
@@ -66,6 +78,7 @@ def balance(squares: np.ndarray, H: np.ndarray, unit: float) -> np.ndarray:
     return np.where(usable, np.sqrt(np.where(usable, b, 1) / np.where(usable, a, 1)), 1.0)
 
 
+@by_place
 def residual_of(
     V: np.ndarray,
     negative: np.ndarray,

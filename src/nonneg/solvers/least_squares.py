@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..data.by_place import by_place
+
 __all__ = ["MAX_SWEEPS", "nonnegative_rows", "simplex_rows", "unconstrained_rows"]
 
 MAX_SWEEPS = 2000
@@ -13,6 +15,7 @@ FEW = 16  # components: pivoting alone is as fast, and one kernel less to compil
 SHORT = 4096  # rows: with few components not worth an inexact answer either
 
 
+@by_place
 def nonnegative_rows(
     G: np.ndarray, P: np.ndarray, low: float, high: float, tol: float, sweeps: int = MAX_SWEEPS
 ) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..data.block import Block
+from ..data.by_place import by_place
 from ..data.threads import Workers
 from .gram import data_product, gram_of
 from .kkt import column_sizes, column_squares
@@ -22,7 +23,7 @@ from .problem import Fixed, Problem
 from .rows import first_rows
 from .step import Solver, State
 
-__all__ = ["SETTLED", "can_look", "recover"]
+__all__ = ["SETTLED", "can_look", "recover", "residual_squares"]
 
 SETTLED = 3e-5  # relative fall of the loss in an iteration
 WORST = 1e-2  # share of the rows (by weight) that are looked at
@@ -108,10 +109,16 @@ def _residual_squares(problem: Problem, W: Any, H: np.ndarray, pool: Workers) ->
     fixed.gram, fixed.columns  # noqa: B018 - made once, before the threads ask for them
 
     def work(block: Block, w: np.ndarray) -> np.ndarray:
-        X = block.X.power(2).sum(axis=1) if block.is_sparse else np.einsum("ij,ij->i", block.X, block.X)
-        return X + np.einsum("ij,ij->i", w, w @ fixed.gram - 2 * data_product(block, fixed))
+        return residual_squares(block, w, fixed)
 
     return np.concatenate(list(pool.over(problem.source, work, W)))
+
+
+@by_place
+def residual_squares(block: Block, W: np.ndarray, fixed: Fixed) -> np.ndarray:
+    """‖x_i − w_i H‖² of the rows of a block."""
+    X = block.X.power(2).sum(axis=1) if block.is_sparse else np.einsum("ij,ij->i", block.X, block.X)
+    return X + np.einsum("ij,ij->i", W, W @ fixed.gram - 2 * data_product(block, fixed))
 
 
 def _spared(G: np.ndarray, squares: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..data.block import Block
+from ..data.by_place import by_place
 from ..data.threads import Workers
 from ..losses.beta import Stats
 from ..penalties.base import clip_cells
@@ -21,7 +22,7 @@ from .problem import Problem
 from .pull import Pull
 from .step import Record, Solver, State, relative_change
 
-__all__ = ["MU", "CellTerms", "cell_terms", "multiply"]
+__all__ = ["MU", "CellTerms", "cell_terms", "multiply", "square_sum", "weighted_sums"]
 
 
 class MU(Solver):
@@ -37,7 +38,7 @@ class MU(Solver):
         """One update of W block by block, then of H from the sums."""
         H, loss, penalties = state.H, problem.loss, problem.penalties
         d = balance(state.extra["squares"], H, problem.unit)
-        per = problem.unit**-loss.beta
+        units, per = d.astype(H.dtype), problem.unit**-loss.beta
         on_rows = cell_terms(penalties.on_W(state.W, H) if penalties else None)
 
         def work(
@@ -46,15 +47,11 @@ class MU(Solver):
             mine[...], weights = before, block.row_weights
             negative, positive = loss.row_terms(block, mine, H)
             positive = on_rows.added(positive, mine)
-            residual = residual_of(
-                mine, negative, positive, d.astype(mine.dtype), per, on_rows.low, on_rows.high, weights
-            )
+            residual = residual_of(mine, negative, positive, units, per, on_rows.low, on_rows.high, weights)
             multiply(mine, negative, positive, on_rows.exponent(loss), 1.0)
             on_rows.clip(mine)
-            weighted = mine if weights is None else mine * weights[:, None]
-            sums = np.stack([weighted.sum(axis=0).astype(np.float64), column_squares(mine, weights)])
-            moved = [float((V**2).sum(dtype=np.float64)) for V in (mine - before, mine)]
-            return loss.stats(block, mine, H), residual, np.array(moved), sums
+            moved = np.array([square_sum(mine - before), square_sum(mine)])
+            return loss.stats(block, mine, H), residual, moved, weighted_sums(mine, weights)
 
         W = pool.empty(problem.source, problem.k, H.dtype)
         stats, residual, moved, sums = None, Residual(), np.zeros(2), np.zeros((2, problem.k))
@@ -129,6 +126,20 @@ def cell_terms(pull: Pull | None, free: np.ndarray | None = None) -> CellTerms:
     return CellTerms(linear, ridge, pull.low, pull.high)
 
 
+@by_place
+def square_sum(V: np.ndarray) -> float:
+    """Σ V_ij² in float64."""
+    return float((V**2).sum(dtype=np.float64))
+
+
+@by_place
+def weighted_sums(W: np.ndarray, row_weights: np.ndarray | None) -> np.ndarray:
+    """Σ_i s_i W_ij, summed in the dtype of W, and Σ_i s_i W_ij², of some rows."""
+    weighted = W if row_weights is None else W * row_weights[:, None]
+    return np.stack([weighted.sum(axis=0).astype(np.float64), column_squares(W, row_weights)])
+
+
+@by_place
 def multiply(V: np.ndarray, negative: np.ndarray, positive: np.ndarray, exponent: float, unit: float) -> None:
     """V ← V ∘ (∇⁻ / ∇⁺)^exponent in place; entries below rounding that should grow start from there."""
     floor = V.dtype.type(np.finfo(V.dtype).eps * unit)

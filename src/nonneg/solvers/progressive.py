@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data.sampled import EveryNth
 from ..data.threads import Workers
+from .gram import data_squares
 from .problem import Problem
 from .rows import first_rows
 from .step import Solver, State
@@ -74,7 +75,7 @@ def head_start(problem: Problem, solver: Solver, H: np.ndarray, pool: Workers) -
     before: EveryNth | None = None
     for stage in STAGES:
         sample = EveryNth(problem.source, stage.step)
-        squares = sum(pool.over(sample, lambda block: float(np.vdot(block.X, block.X))))
+        squares = sum(pool.over(sample, data_squares))
         smaller = replace(problem, source=sample, squares=squares)
         W = first_rows(smaller, solver, H, pool)
         if state is not None and before is not None:

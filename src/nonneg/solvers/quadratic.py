@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..data.by_place import by_place
 from ..penalties import Combined
 from .gram import GramStats
 from .kkt import Residual
@@ -91,6 +92,7 @@ class Clip(Exact):
         W[...] = np.clip(unconstrained_rows(G, P), low, high)
 
 
+@by_place
 def rows_step(
     W: np.ndarray,
     G: np.ndarray,

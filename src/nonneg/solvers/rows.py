@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..data.block import Block
+from ..data.by_place import by_place
 from ..data.threads import Workers
 from ..penalties import Combined
 from .beta_rows import beta_rows
@@ -23,7 +24,7 @@ from .pull import Pull
 from .quadratic import curvature, proximal_step
 from .step import Solver
 
-__all__ = ["first_rows", "solve_block", "solve_rows"]
+__all__ = ["first_rows", "other_rows", "solve_block", "solve_rows"]
 
 START_SWEEPS, START_TOLERANCE = 4, 1e-10  # at the start of a fit, where H is a guess yet: all sweeps
 MASKED_SWEEPS = 500  # each row has its own Gram matrix: sweeps are cheap beside making it
@@ -73,6 +74,14 @@ def solve_block(
         if pull is not None:
             return nonnegative_rows(fixed.gram + pull.Q, P - pull.linear, pull.low, pull.high, tol, sweeps)
         return nonnegative_rows(fixed.gram, P, 0.0, np.inf, tol, sweeps)
+    return other_rows(problem, block, fixed, pull, tol, sweeps)
+
+
+@by_place
+def other_rows(
+    problem: Problem, block: Block, fixed: Fixed, pull: Pull | None, tol: float, sweeps: int
+) -> np.ndarray:
+    """`solve_block` where rows have no Gram matrix in common."""
     if problem.loss.beta in (1, 2):
         return _by_kernel(problem, block, fixed, pull, tol, sweeps)
     return beta_rows(problem.loss, block, fixed.rows, cell_terms(pull), tol, sweeps)

@@ -23,6 +23,7 @@ from typing import Any
 
 from ..data import Source
 from ..exceptions import IncompatibleError
+from ..losses import BetaLoss
 from .alternating import SCD, MaskedHALS
 from .hals import ALS, ANLS, HALS
 from .mu import MU
@@ -76,6 +77,8 @@ def choose(name: str, loss: Any, source: Source, penalties: Penalties | None = N
 
 
 def _check(name: str, loss: Any, beta: float | None, source: Source, penalties: Penalties | None) -> None:
+    if source.device is not None:
+        _check_on_device(name, loss, source.device, penalties)
     wanted = {"hals": 2, "anls": 2, "als": 2, "scd": 1}.get(name, beta)
     if beta != wanted:
         minimises = "the Frobenius loss" if wanted == 2 else "KL"
@@ -116,6 +119,18 @@ def _check(name: str, loss: Any, beta: float | None, source: Source, penalties: 
             f"not {_shown(penalties, takes)}; "
             "take loss='frobenius' with solver='hals' on complete data, or another penalty"
         )
+
+
+def _check_on_device(name: str, loss: Any, device: str, penalties: Penalties | None) -> None:
+    if name not in ("hals", "mu"):
+        refused = f"solver={name!r} computes with the processor alone; take solver='hals' or 'mu'"
+    elif not isinstance(loss, BetaLoss):
+        refused = f"loss={loss!r} computes with the processor alone; take a β-divergence"
+    elif penalties:
+        refused = f"{_shown(penalties, set())} is for the processor alone; drop it"
+    else:
+        return
+    raise IncompatibleError(f"device={device!r}: {refused}, or leave device out")
 
 
 def _shown(penalties: Penalties, takes: set[str]) -> str:

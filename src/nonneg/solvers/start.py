@@ -72,7 +72,7 @@ def starting_point(
     if progressive or (isinstance(solver, HALS) and is_many_sparse(problem)):
         return Start(mean_rows(problem, rng), progressive=progressive)
     plain = not problem.source.is_masked and not problem.penalties
-    if problem.loss.beta == 1 and plain and summary.maximum > 0:
+    if problem.loss.beta == 1 and plain and summary.maximum > 0 and not problem.source.device:
         with workers(len(problem.source.bounds())) as pool:
             return _chi_square(problem, rng, pool, first=first)
     return Start(initial_components(init if first else "random", problem.source, summary, problem.k, rng))
