@@ -65,6 +65,7 @@ def as_source(
         Whose workers do the passes over X.
     device : str or torch.device, optional
         Where torch does the passes over X, which is put there whole: ``"cuda"``, say. Dense X without weights of cells.
+        Without it tensors become arrays, but `NMF` fits one that lies elsewhere where it lies.
     name : str
         What messages call X.
 
