@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
@@ -51,3 +57,49 @@ def test_aligned_zeros(shape, dtype):
     assert array.flags.c_contiguous and array.flags.writeable
     assert array.ctypes.data % 64 == 0 or array.size == 0
     assert not array.any()
+
+
+KERNELS = sorted(Path(jit.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("file", KERNELS, ids=lambda file: file.stem)
+def test_kernels_call_parts_and_no_kernels(file):
+    functions = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+    marked = {
+        node.name: {mark.id for mark in node.decorator_list if isinstance(mark, ast.Name)}
+        for node in functions
+    }
+    for node in functions:
+        if marked[node.name] & {"kernel", "part"}:
+            called = {
+                call.func.id
+                for call in ast.walk(node)
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+            }
+            assert not [name for name in called if "kernel" in marked.get(name, ())]
+
+
+FIT = """
+import hashlib
+import numpy as np
+from nonneg.kernels.scd import kl_rows
+rng = np.random.default_rng(0)
+H = rng.random((5, 90))
+X = rng.poisson(rng.random((60, 5)) @ H).astype(float)
+W = np.full((60, 5), 0.2)
+zero = np.zeros(5)
+kl_rows(W, H, X, H.sum(axis=1), zero, zero, 0.0, np.inf, 30, 0.0, np.zeros(5, bool))
+print(hashlib.sha256(W.tobytes()).hexdigest())
+"""
+
+
+def test_the_process_that_compiles_finds_the_bits_of_later_ones(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", FIT], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert list(tmp_path.rglob("*.nbc"))
+    assert found[0] == found[1]

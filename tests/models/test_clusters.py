@@ -207,7 +207,7 @@ def test_the_best_step_along_a_quartic():
     rng = np.random.default_rng(0)
     for a, b, c in rng.standard_normal((300, 3)) * 10.0 ** rng.uniform(-2, 2, (300, 3)):
         e, low = 10 ** rng.uniform(-2, 2), -(10 ** rng.uniform(-2, 1))
-        d = least_step(a, b, c, e, low)
+        d = least_step.py_func(a, b, c, e, low)
         grid = np.linspace(low, 5 * (abs(c / e) + np.sqrt(abs(b / e)) + np.cbrt(abs(a / e))), 2001)
         values = np.polyval([e, c, b, a, 0], grid)
         assert d >= low and np.polyval([e, c, b, a, 0], d) <= values.min() + 1e-9 * abs(values.min())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonneg.kernels.jit import kernel
+from nonneg.kernels.jit import kernel, part
 
 __all__ = ["solve"]
 
@@ -19,7 +19,7 @@ RIDGE = 1e-10  # of the largest diagonal entry, so that G has a factor
 SWEEPS = 100
 
 
-@kernel
+@part
 def _descend(G, p, w, high, sweeps):
     """Move one coordinate after another to its best integer, in place; return ½ w G wᵀ − p·w."""
     k = w.shape[0]

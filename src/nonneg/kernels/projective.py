@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonneg.kernels.jit import kernel
+from nonneg.kernels.jit import kernel, part
 
 __all__ = ["least_step", "sweep_dense", "sweep_sparse"]
 
 INNER = 2  # sweeps over a row of V while r is at hand
 
 
-@kernel
+@part
 def least_step(a, b, c, e, low):
     """Return the d ≥ low ≤ 0 with the least a d + b d² + c d³ + e d⁴, for e > 0."""
     shift = c / (4.0 * e)  # the slope is 4 e (x³ + p x + w) in x = d + shift
@@ -51,7 +51,7 @@ def least_step(a, b, c, e, low):
     return best
 
 
-@kernel
+@part
 def _move(v, r, q, A, C):
     """Sweep over one row of V; r, A and C follow."""
     k = v.shape[0]

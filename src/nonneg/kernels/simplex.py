@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonneg.kernels.jit import kernel
+from nonneg.kernels.jit import kernel, part
 
 __all__ = ["coupled", "shifted", "solve"]
 
@@ -25,7 +25,7 @@ DEPENDENT = 1e-13  # of a diagonal entry: a smaller pivot is rounding
 SCRATCH = 6
 
 
-@kernel
+@part
 def _grow(G, p, L, scratch, members, first, s):
     """Rows ``first:s`` of L, L⁻¹ p and L⁻¹ 1; return how many members do not depend on those before."""
     inverse, zp, z1 = scratch[0], scratch[1], scratch[2]
@@ -51,7 +51,7 @@ def _grow(G, p, L, scratch, members, first, s):
     return s
 
 
-@kernel
+@part
 def _row(G, p, w, L, scratch, members, eps, most):
     """Solve for one row `w`, whose positive entries are the first guess; return whether it ended by itself."""
     k = p.shape[0]

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from nonneg.kernels.jit import kernel
+from nonneg.kernels.jit import kernel, part
 
 __all__ = ["least_quartic", "sweep_dense", "sweep_sparse"]
 
 INNER = 2
 
 
-@kernel
+@part
 def least_quartic(a, b):
     """Return the v ≥ 0 with the least ¼ v⁴ + ½ a v² + b v."""
     if a >= 0 and b >= 0:
@@ -43,7 +43,7 @@ def least_quartic(a, b):
     return v if v * (0.25 * v * v * v + 0.5 * a * v + b) < 0 else 0.0
 
 
-@kernel
+@part
 def _move(h, p, G, own):
     """Sweep over the entries of one row, and bring G = Hᵀ H up to date; `own` is a_ii."""
     k = h.shape[0]
@@ -68,7 +68,7 @@ def _move(h, p, G, own):
             G[i, j] += h[i] * h[j]
 
 
-@kernel
+@part
 def _exclude(p, H, apart, starts, i, weight):
     """Take ½ ρ c from p; `weight` is ½ ρ."""
     for at in range(starts[i], starts[i + 1]):
