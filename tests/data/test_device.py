@@ -125,7 +125,7 @@ def test_x_in_storage_comes_a_block_at_a_time(place, tmp_path):
     source = as_source(tmp_path / "X.npy", memory_limit="7MB", device=place)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < X.nbytes / 2
+    assert peak < 13_000_000  # that of reading, and two blocks of 2 MB
     assert np.array_equal(source.take([0, 17, 99_999]), X[[0, 17, 99_999]])
 
 
