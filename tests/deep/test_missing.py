@@ -52,6 +52,7 @@ def test_nan_is_a_weight_of_zero(images, gaps, make):
     np.testing.assert_array_equal(one.transform(X, weights=seen), two.transform(hollow))
 
 
+@pytest.mark.filterwarnings("ignore:X has no observed cell")
 @every_model
 def test_unstored_cells_are_missing_where_asked(images, make):
     X = images.astype(float)
@@ -85,3 +86,11 @@ def test_missing_cells_are_filled_from_the_others(images, gaps):
     error = np.abs(found - images)[gaps].mean()
     mean = np.abs(np.nanmean(X, axis=0) - images)[gaps].mean()
     assert error < 0.5 * mean
+
+
+@every_model
+def test_columns_that_nobody_observed_are_named(images, make):
+    seen = np.ones(images.shape)
+    seen[:, 5] = 0
+    with pytest.warns(UserWarning, match="no observed cell in column 5: what is decoded means nothing there"):
+        make(max_epochs=1).fit(images.astype(float), weights=seen)

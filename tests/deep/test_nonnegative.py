@@ -120,6 +120,7 @@ def test_scaling_is_chosen_by_the_smallest_cell(images):
     np.testing.assert_array_equal(ranges.offset_, images.min(axis=0))
 
 
+@pytest.mark.filterwarnings("ignore:X has no observed cell")
 def test_constant_and_missing_features(images):
     X = images.astype(float)
     X[:, 3] = 7.0

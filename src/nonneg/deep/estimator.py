@@ -33,6 +33,7 @@ from nonneg.files import Checkpoint, fingerprint
 from nonneg.models.base import Factorization
 from nonneg.models.inputs import arrays_of, draw_seed
 from nonneg.models.units import loss_times
+from nonneg.models.unobserved import Unobserved
 
 __all__ = ["DeepFactorization"]
 
@@ -104,11 +105,16 @@ class DeepFactorization(Factorization):
             name = "W_init" if W_init is not None else "H_init"
             raise ValueError(f"{name}: {type(self).__name__} takes no start values; leave it None")
         check_size(summary.maximum, source.float_dtype)
+        self._warn_of_unobserved(source)
         values = self._resolve()
         device = ranks.own_device(resolve_device(self.device))  # type: ignore[attr-defined]
         with ranks.joined(device):
             self._train_on(device, values, source, summary)
         self._set_components()
+
+    def _warn_of_unobserved(self, source: Source) -> None:
+        """Name rows and columns without an observed cell."""
+        Unobserved.of(source).say("what is decoded means nothing", "codes are those of zeros")
 
     def _train_on(
         self, device: torch.device, values: dict[str, Any], source: Source, summary: Summary
