@@ -1,12 +1,14 @@
 """A file is written at once or not at all, and contents are told apart."""
 
 import os
+import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from nonneg.files import atomic_write, fingerprint, sha256
+from nonneg.files import atomic, atomic_write, fingerprint, sha256
 
 
 def test_atomic_write_keeps_the_old_file_on_error(tmp_path):
@@ -43,3 +45,15 @@ def test_a_fingerprint_copies_no_array():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 16
+
+
+def test_threads_that_ask_at_once_find_the_mask_of_new_files():
+    before, interval = os.umask(0o027), sys.getswitchinterval()
+    sys.setswitchinterval(1e-7)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = set(pool.map(lambda _: atomic._umask(), range(4000)))
+    finally:
+        sys.setswitchinterval(interval)
+        after = os.umask(before)
+    assert found == {0o027} == {after}

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,9 +59,14 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     _fsync_folder(target.parent)
 
 
+_ASKING = threading.Lock()
+
+
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    """The mask of new files; it can only be asked for by setting another one, which two threads must not do at once."""
+    with _ASKING:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask
 
 
