@@ -49,10 +49,10 @@ def test_a_fingerprint_copies_no_array():
 
 def test_threads_that_ask_at_once_find_the_mask_of_new_files():
     before, interval = os.umask(0o027), sys.getswitchinterval()
-    sys.setswitchinterval(1e-7)
+    sys.setswitchinterval(1e-9)
     try:
         with ThreadPoolExecutor(4) as pool:
-            found = set(pool.map(lambda _: atomic._umask(), range(4000)))
+            found = set().union(*pool.map(lambda _: {atomic._umask() for _ in range(10_000)}, range(4)))
     finally:
         sys.setswitchinterval(interval)
         after = os.umask(before)
