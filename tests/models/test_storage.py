@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+import anndata
 import numpy as np
 import pytest
 
@@ -56,3 +57,23 @@ def test_a_model_that_holds_all_of_X_heeds_the_limit(name, tmp_path):
     X = np.random.default_rng(0).random((300, 7))
     with pytest.raises(ValueError, match=r"memory_limit.* hold.* all of.*allow more, or take NMF"):
         model.fit(npy(tmp_path, X)[0], memory_limit=12_000)
+
+
+def test_another_layer_than_that_of_the_fit_is_said(tmp_path):
+    X = np.random.default_rng(0).random((30, 6))
+    cells = anndata.AnnData(X, layers={"counts": np.round(9 * X)})
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    model = nonneg.NMF(2, max_iter=5, tol=1.0, random_state=0).fit(tmp_path / "cells.h5ad", layer="counts")
+    model.transform(tmp_path / "cells.h5ad", layer="counts")
+    for data in (tmp_path / "cells.h5ad", cells):
+        with pytest.warns(
+            UserWarning, match="layer=None is read here, the model was fitted to layer='counts'"
+        ):
+            model.transform(data)
+    with pytest.raises(ValueError, match=r"reorder them with X\[:, model.feature_names_in_\]"):
+        model.transform(cells[:, ::-1].copy(), layer="counts")
+
+
+def test_a_list_of_paths_is_no_array(tmp_path):
+    with pytest.raises(ValueError, match="a path is given alone, not in a list"):
+        nonneg.NMF(2).fit(["a.npy", "b.npy"])

@@ -211,7 +211,12 @@ def _as_array(X: Any, name: str) -> np.ndarray:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name} has dtype object, which cannot be read as numbers: {error}") from error
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} has dtype {array.dtype}, which is no dtype of numbers; convert it first")
+        advice = "convert it first"
+        if array.dtype.kind == "U":
+            advice = (
+                "a path is given alone, not in a list; cross-validation needs rows of an array, not a path"
+            )
+        raise ValueError(f"{name} has dtype {array.dtype}, which is no dtype of numbers; {advice}")
     return array
 
 

@@ -120,6 +120,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         """
         X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         self._fit(X, sample_weight, weights, W_init, H_init)
+        self._layer = layer
         return self
 
     def fit_transform(
@@ -138,7 +139,9 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
     ) -> np.ndarray:
         """Fit the model and return W: the same numbers as ``fit(X).transform(X)``."""
         X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
-        return self._fit(X, sample_weight, weights, W_init, H_init, want_W=True)
+        W = self._fit(X, sample_weight, weights, W_init, H_init, want_W=True)
+        self._layer = layer
+        return W
 
     def _fit(
         self, X: Any, sample_weight: Any, weights: Any, W_init: Any, H_init: Any, *, want_W: bool = False
@@ -190,6 +193,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         check_is_fitted(self)
         if out is not None:
             check_target(out, source=X)
+        self._compare_layers(X, layer)
         X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         source = self._source(X, weights=weights, whom="transform")
         summary = self._check_data(source, "transform")
@@ -233,6 +237,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             How X is read; see `nonneg.as_source`.
         """
         check_is_fitted(self)
+        self._compare_layers(X, layer)
         X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         source = self._source(X, weights=weights, sample_weight=sample_weight, whom="score")
         summary = self._check_data(source, "score")
@@ -294,6 +299,15 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         self._check_device(how.get("device"))
         return as_source(X, **how) if any(value is not None for value in how.values()) else X
 
+    def _compare_layers(self, X: Any, layer: str | None) -> None:
+        """Warn where another layer of AnnData is read than in the fit: nothing else tells them apart."""
+        fitted = getattr(self, "_layer", None)
+        is_file = isinstance(X, (str, os.PathLike)) and os.fspath(X).endswith(".h5ad")
+        if layer != fitted and (is_file or hasattr(X, "layers")):
+            warn_user(
+                f"X: layer={layer!r} is read here, the model was fitted to layer={fitted!r}; name it in every call"
+            )
+
     def _check_device(self, device: Any) -> None:
         """Refuse the device that X lies on, or is to be put on, where the model cannot compute there."""
         if device is None or self._takes_device:
@@ -346,7 +360,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             warn_user(f"X has feature names, but {type(self).__name__} was fitted without feature names")
         else:
             fitted = list(self.feature_names_in_)
-            compare_names("X", source.names, fitted, "the fit", "model.feature_names_in_")
+            compare_names("X", source.names, fitted, "the fit", ":, model.feature_names_in_")
 
     def _check_data(self, source: Source, whom: str) -> Summary:
         with np.errstate(over="ignore", invalid="ignore"):
