@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +21,7 @@ from family_cases import model_class
 from matrix_cases import case, fitted, planted, quietly
 from nonneg import NTF
 from nonneg.exceptions import CheckpointError
-from nonneg.files import Checkpoint, checkpoint, read_bundle, write_bundle
+from nonneg.files import Checkpoint, checkpoint, fingerprint, read_bundle, write_bundle
 from nonneg.models import remembered
 from nonneg.models.inputs import plain
 from nonneg.penalties import L1, Simplex
@@ -254,6 +256,83 @@ def test_functions_count_by_their_instructions():
     other.__qualname__ = one.__qualname__
     assert plain(one) == plain(one) != plain(other)
     assert "0x" not in str(plain(one)) + str(plain(functools.partial(one, 1))) + str(plain(Path().exists))
+
+
+ORDERED_BY_HASH = """
+from nonneg.files import fingerprint
+from nonneg.models.remembered import plain
+words = "abcdefgh"
+for value in (
+    lambda x: x in {"a", "b", "c", "d", "e", "f", "g", "h"},
+    lambda x: [y in {("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5)} for y in x],
+    set(words),
+    {"of": [frozenset(words), {frozenset(words[:4]), frozenset(words[4:])}]},
+    [frozenset((word, 1) for word in words)],
+):
+    print(fingerprint(plain(value)))
+"""
+
+
+def test_what_has_the_order_of_its_hashes_is_alike_in_every_process():
+    found = []
+    for seed in "12":
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", ORDERED_BY_HASH]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        found.append(done.stdout.split())
+    assert found[0] == found[1] and len(set(found[0])) == 5
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda c: {"a", c},
+        lambda c: {("a", c): 0},
+        lambda c: {3: c, "b": 0},
+    ],
+    ids=["set", "key", "value"],
+)
+def test_sets_and_keys_of_any_kind_count(make):
+    assert fingerprint(plain(make(1))) == fingerprint(plain(make(1))) != fingerprint(plain(make(2)))
+
+
+def test_a_set_in_a_function_counts_by_its_members():
+    one, same = (lambda x: x in {"a", "b"}), (lambda x: x in {"b", "a"})
+    other, row = (lambda x: x in {"a", "c"}), (lambda x: x in ("a", "b"))
+    assert plain(one) == plain(same) and plain(one) != plain(other) and plain(one) != plain(row)
+
+
+def test_a_function_that_calls_itself_counts():
+    def recursive(c):
+        def inner(i):
+            return c if i == 0 else inner(i - 1)
+
+        return inner
+
+    def mutual(c):
+        def even(i):
+            return i == 0 or odd(i - c)
+
+        def odd(i):
+            return i != 0 and even(i - c)
+
+        return even
+
+    class Own:
+        def __init__(self, c):
+            self.c, self.itself = c, [self]
+
+    for make in (recursive, mutual, Own):
+        assert fingerprint(plain(make(1))) == fingerprint(plain(make(1))) != fingerprint(plain(make(2)))
+
+
+def test_a_name_without_a_value_is_no_error():
+    def enclosing(given):
+        if given:
+            missing = 1
+        return lambda: missing
+
+    assert plain(enclosing(False)) == plain(enclosing(False)) != plain(enclosing(True))
 
 
 def test_a_fit_goes_on_where_the_same_solver_does(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,45 +77,72 @@ def arrays_of(block: Any) -> list[np.ndarray]:
     return arrays + [a for a in (block.weights, block.row_weights) if a is not None]
 
 
-def plain(value: Any) -> Any:
-    """A parameter as JSON knows it, in full (``repr`` leaves out the middle of long arrays), in every process alike."""
+def plain(value: Any, within: tuple[int, ...] = ()) -> Any:
+    """A parameter as JSON knows it, in full (``repr`` leaves out the middle of long arrays), in every process alike.
+
+    ``within`` holds the ids of what ``value`` lies in: a function that calls itself lies in its own closure.
+    """
+    if id(value) in within:
+        return ["above", len(within) - within.index(id(value))]
+    part = functools.partial(plain, within=(*within, id(value)))
     if hasattr(value, "to_dict"):
-        return plain(value.to_dict())
+        return part(value.to_dict())
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        if all(isinstance(key, str) for key in value):
+            return {key: part(item) for key, item in value.items()}
+        return ["dict", sorted(([part(key), part(item)] for key, item in value.items()), key=fingerprint)]
     if isinstance(value, (list, tuple, range)):
-        return [plain(item) for item in value]
+        return [part(item) for item in value]
+    if isinstance(value, (set, frozenset)):  # hashes, and so the order, of words are others in every process
+        return ["set", sorted(map(part, value), key=fingerprint)]
     if isinstance(value, np.ndarray):
         return [str(value.dtype), value.tolist()]
     if isinstance(value, np.generic):
         return value.item()
     if sp.issparse(value):
         found = sp.coo_array(value)
-        return [list(found.shape), *(plain(array) for array in (*found.coords, found.data))]
+        return [list(found.shape), *(part(array) for array in (*found.coords, found.data))]
     if callable(value) and not isinstance(value, type):
-        return _plain_function(value)
+        return _plain_function(value, part)
     if type(value).__repr__ is object.__repr__:  # it would be an address: nothing that another process knows
-        return [_name_of(type(value)), plain(getattr(value, "__dict__", {}))]
+        return [_name_of(type(value)), part(getattr(value, "__dict__", {}))]
     return value if isinstance(value, (str, int, float)) else repr(value)
 
 
-def _plain_function(function: Any) -> Any:
+def _plain_function(function: Any, part: Callable[[Any], Any]) -> Any:
     """A callable by its name, its instructions and what it closes over; its ``repr`` is an address."""
     if isinstance(function, functools.partial):
-        return [plain(function.func), plain(function.args), plain(function.keywords)]
+        return [part(function.func), part(function.args), part(function.keywords)]
     if isinstance(function, types.MethodType):
-        return [plain(function.__func__), plain(function.__self__)]
+        return [part(function.__func__), part(function.__self__)]
     function = getattr(function, "py_func", function)  # what numba compiled
     if not isinstance(function, types.FunctionType):
         name = getattr(function, "__name__", type(function).__name__)
-        return [_name_of(type(function)), name, plain(getattr(function, "__dict__", {}))]
-    enclosed = [plain(cell.cell_contents) for cell in function.__closure__ or ()]
-    return [_name_of(function), _plain_code(function.__code__), plain(function.__defaults__ or ()), enclosed]
+        return [_name_of(type(function)), name, part(getattr(function, "__dict__", {}))]
+    enclosed = [_content(cell, part) for cell in function.__closure__ or ()]
+    return [_name_of(function), _plain_code(function.__code__), part(function.__defaults__ or ()), enclosed]
+
+
+def _content(cell: types.CellType, part: Callable[[Any], Any]) -> Any:
+    try:
+        content = cell.cell_contents
+    except ValueError:  # a name that has no value yet, or no longer
+        return ["empty"]
+    return part(content)
 
 
 def _plain_code(code: types.CodeType) -> Any:
-    constants = [_plain_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
-    return [code.co_code.hex(), list(code.co_names), constants]
+    return [code.co_code.hex(), list(code.co_names), [_plain_constant(c) for c in code.co_consts]]
+
+
+def _plain_constant(constant: Any) -> Any:
+    if isinstance(constant, types.CodeType):
+        return _plain_code(constant)
+    if isinstance(constant, tuple):
+        return ["tuple", [_plain_constant(c) for c in constant]]
+    if isinstance(constant, frozenset):  # of `x in {"a", "b"}`
+        return ["set", sorted(map(_plain_constant, constant), key=fingerprint)]
+    return repr(constant)
 
 
 def _name_of(thing: Any) -> str:
