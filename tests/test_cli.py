@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -19,6 +20,7 @@ import nonneg
 from nonneg.cli import main
 from nonneg.cli import reproduce as command
 from nonneg.cli.zoo import reproduce_zoo
+from nonneg.files import checkpoint
 
 FAST = ["--n-train", "200", "--n-test", "80", "--hidden", "16", "8", "--epochs", "1", "--noise-epochs", "1"]
 FAST += ["--seeds", "0", "--noise-levels", ".5", "--profile", "paper", "--clusterings", "kmeans"]
@@ -60,7 +62,7 @@ def test_help_names_every_command_and_loads_nothing_heavy():
     code = (
         "import sys\nfrom nonneg.cli import main\n"
         "for words in (['--help'], ['reproduce', '--help'], ['reproduce', 'ddnmf', '--help'],\n"
-        "              ['reproduce', 'zoo', '--help'], ['fit', '--help']):\n"
+        "              ['reproduce', 'zoo', '--help'], ['fit', '--help'], ['convert', '--help']):\n"
         "    assert main(words) == 0, words\n"
         "heavy = {'torch', 'numba', 'matplotlib', 'sklearn', 'scipy', 'dask'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -72,6 +74,7 @@ def test_help_names_every_command_and_loads_nothing_heavy():
     assert done.returncode == 0, done.stderr
     for word in (
         "fit",
+        "convert",
         "reproduce",
         "ddnmf",
         "zoo",
@@ -468,6 +471,16 @@ def test_the_folder_of_an_interrupted_fit_says_whose_it_is(capsys, matrix, tmp_p
     code, _, err = run(capsys, *words, "--seed", 5, "--out", tmp_path / "m")
     assert code == 1 and "left by an interrupted fit with this --out" in err
     assert one_line(err)
+
+
+def test_a_full_disk_is_not_called_the_work_of_an_interrupted_fit(capsys, matrix, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_bundle", full)
+    code, _, err = run(capsys, "fit", matrix[1], "--max-iter", 3, "--out", tmp_path / "m")
+    assert code == 1 and "could not be written" in err and "No space left" in err
+    assert "interrupted" not in err and one_line(err)
 
 
 def test_an_option_given_twice(capsys, matrix, tmp_path):

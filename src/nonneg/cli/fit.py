@@ -33,6 +33,9 @@ def _named_model(type_: Any, tokens: Sequence[Any]) -> str:
     return convert(type_, [token.evolve(value=token.value.lower()) for token in tokens])
 
 
+#: What `files.Checkpoint` says of one that this fit cannot go on from.
+FOREIGN = "belongs to other data or parameters"
+
 Flag = Parameter(negative=())
 Many = Parameter(consume_multiple=True, negative=())
 
@@ -148,7 +151,7 @@ def fit_model(
             shutil.rmtree(folder, ignore_errors=True)
         raise
     except CheckpointError as error:
-        if checkpoint is not None:
+        if checkpoint is not None or FOREIGN not in str(error):
             raise
         text = f"{error} (it was left by an interrupted fit with this --out)"
         raise CommandError(EXIT_RUNTIME, "runtime", text) from error
