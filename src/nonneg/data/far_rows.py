@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,9 +13,18 @@ import numpy as np
 
 from .tasks import picked
 
-__all__ = ["Rows", "gathered"]
+__all__ = ["Rows", "Written", "gathered"]
 
 AT_ONCE = 64  # results that are fetched together
+
+
+class Written:
+    """A folder within another one for the blocks of a row array, deleted when nobody holds this any more."""
+
+    def __init__(self, parent: str, bounds: list[tuple[int, int]]) -> None:
+        folder = tempfile.mkdtemp(dir=parent)
+        self.paths = [os.path.join(folder, f"{start}.npy") for start, _ in bounds]
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
 
 class Rows:
@@ -28,12 +41,15 @@ class Rows:
     ----------
     age : int
         Passes since its blocks, or what they were made from, were given or written down.
+    past : frozenset of Written
+        What its blocks would be made from again: a row array keeps these files, and when no array does they go.
     """
 
     def __init__(self, client: Any, bounds: list[tuple[int, int]], k: int, dtype: Any) -> None:
         self.client, self.bounds, self.dtype, self.age = client, bounds, np.dtype(dtype), 0
         self.shape = (bounds[-1][1], k)
         self.blocks: dict[int, tuple[Any, int]] = {}  # by first row: a future, and which of its arrays
+        self.past: frozenset[Written] = frozenset()
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("rows of W stay with the workers: give them to a pass as row arrays")
@@ -41,7 +57,7 @@ class Rows:
     def copy(self) -> Rows:
         """The same blocks; writing to one array leaves the other."""
         found = Rows(self.client, self.bounds, self.shape[1], self.dtype)
-        found.blocks, found.age = dict(self.blocks), self.age
+        found.blocks, found.age, found.past = dict(self.blocks), self.age, self.past
         return found
 
     def __getitem__(self, rows: slice | np.ndarray) -> Any:

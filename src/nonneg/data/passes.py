@@ -4,7 +4,7 @@ A block is a task. What it needs of the fit (H, a few scalars) comes to it in th
 be made again wherever it was lost; its part of X and its rows of W are already with the workers. What the passes find
 comes back in block order. Rows of W stay where they were made, as futures. Each depends on the rows before it, and Dask
 remembers all that it would need to make them again; so every few passes they are written to a folder, and reading
-them takes the place of their past.
+them takes the place of their past. Files from which no row array could be made again are deleted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import pickle
 import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from ..exceptions import warn_user
 from .block import Block
-from .far_rows import Rows, gathered
+from .far_rows import Rows, Written, gathered
 from .parts import DaskSource
 from .source import Source
 from .tasks import clear, held, loaded, made_of_block, picked, run_block, said, write
@@ -73,14 +72,13 @@ class Passes(Workers):
 
         found = self.empty(source, W.shape[1], W.dtype)
         folder, load, keep = self._shared(), delayed(loaded, pure=False), delayed(held, pure=False)
-        blocks = []
-        for start, stop in found.bounds:
-            if folder:
-                path = os.path.join(folder, f"given-{uuid.uuid4().hex}-{start}.npy")
+        if folder:
+            written = Written(folder, found.bounds)
+            for (start, stop), path in zip(found.bounds, written.paths, strict=True):
                 write(W[start:stop], path)
-                blocks.append(load(path))
-            else:
-                blocks.append(keep(W[start:stop]))
+            blocks, found.past = [load(path) for path in written.paths], frozenset([written])
+        else:
+            blocks = [keep(W[start:stop]) for start, stop in found.bounds]
         for (start, _), future in zip(found.bounds, self._compute(blocks), strict=True):
             found.blocks[start] = (future, 0)
         return found
@@ -127,9 +125,11 @@ class Passes(Workers):
         ]
         futures = self._compute(blocks + [saying(one) for one in blocks if out])
         if out:
-            past = max((array.age for array in rows if isinstance(array, Rows)), default=-1) + 1
+            read = [array for array in rows if isinstance(array, Rows)]
+            age = max((array.age for array in read), default=-1) + 1
+            past = frozenset[Written]().union(*(array.past for array in read))
             for place, array in enumerate(out):
-                array.age = past
+                array.age, array.past = age, past
                 array.blocks = {cut[0]: (one, place) for cut, one in zip(cuts, futures, strict=False)}
             futures = futures[len(cuts) :]
         del blocks
@@ -143,18 +143,17 @@ class Passes(Workers):
         """Write the blocks down, and let reading them be all of their past."""
         from dask import delayed
 
-        name = os.path.join(self._shared(), uuid.uuid4().hex)
+        written = Written(self._shared(), array.bounds)
         pick, put, load = (delayed(f, pure=False) for f in (picked, write, loaded))
-        paths = [f"{name}-{start}.npy" for start, _ in array.bounds]
         writing = [
             put(pick(*array.blocks[start], slice(None)), path)
-            for (start, _), path in zip(array.bounds, paths, strict=True)
+            for (start, _), path in zip(array.bounds, written.paths, strict=True)
         ]
         for _ in gathered(self.client, self._compute(writing)):
             pass
-        loading = self._compute([load(path) for path in paths])
+        loading = self._compute([load(path) for path in written.paths])
         array.blocks = {start: (future, 0) for (start, _), future in zip(array.bounds, loading, strict=True)}
-        array.age = 0
+        array.age, array.past = 0, frozenset([written])
 
     def _shared(self) -> str:
         """A folder that this process and all workers see; "" where there is none."""
