@@ -142,6 +142,8 @@ def test_a_file_is_read_by_the_workers(client, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "BLOCK_BYTES", 64 * 40 * 4)
     np.save(tmp_path / "X.npy", X.astype(np.float32))
     model = NMF(3, max_iter=5, tol=0, random_state=0).fit(tmp_path / "X.npy", client=client)
+    holed = as_source(tmp_path / "X.npy", missing="ignore")
+    assert as_source(holed, client=client, missing="ignore").nan_is_missing
     step = as_source(tmp_path / "X.npy", client=client).bounds()[0][1]
     assert step < len(X)
     data = da.from_array(X.astype(np.float32), chunks=(step, -1))
@@ -187,6 +189,54 @@ def test_rows_are_handed_to_passes_alone(client):
         list(pool.over(source, lambda block: W))
 
 
+def test_files_are_deleted_once_no_row_array_could_be_made_from_them(client, monkeypatch):
+    monkeypatch.setattr(passes, "REST_EVERY", 3)
+    source = as_source(da.from_array(X, chunks=(150, -1)), client=client)
+    pool = passes.Passes(client)
+
+    def one_more(mine, w):
+        mine[...] = w + 1
+
+    W = pool.given(source, np.zeros((300, 2)))
+    spare, early = W.copy(), None
+    for step in range(40):
+        for _ in pool.along(source, one_more, W, out=(spare,)):
+            pass
+        W, spare = spare, W
+        if step == 1:
+            early = W.copy()  # of the first generation
+    first = [os.path.dirname(written.paths[0]) for written in early.past]
+    assert len(first) == 1 and len(os.listdir(first[0])) == 2
+    assert len(os.listdir(pool._folder)) <= 3
+    del early
+    assert not os.path.exists(first[0])
+    assert (np.asarray(W) == 40).all()
+    folder = pool._folder
+    pool.close()
+    assert not os.path.exists(folder)
+
+
+def test_a_source_goes_from_one_client_to_another(cluster, client):
+    """What the workers keep of X for a client goes with it; what a restart has taken is made again."""
+    H = X[:2]
+    how = {"max_iter": 1, "tol": 0}
+    data = da.from_array(X, chunks=(150, -1))
+    expected = NMF(2, **how).fit(data, H_init=H).components_
+    with distributed.Client(cluster, set_as_default=False) as first:
+        source = as_source(data, client=first)
+        NMF(2, **how).fit(source, H_init=H)
+        first.cancel(list(source.held.values()), force=True)
+        np.testing.assert_array_equal(NMF(2, **how).fit(source, H_init=H).components_, expected)
+    with pytest.raises(ValueError, match="client is closed; make a new"):
+        NMF(2).fit(source, H_init=H)
+    with pytest.raises(ValueError, match="client is closed; make a new"):
+        source.hold()
+    with pytest.raises(ValueError, match="client is closed; make a new"):
+        NMF(2).fit(data, client=first)
+    found = NMF(2, **how).fit(source, client=client, H_init=H)
+    np.testing.assert_array_equal(found.components_, expected)
+
+
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
@@ -215,6 +265,9 @@ def test_what_the_workers_cannot_do_is_refused(client):
         SemiNMF(2).fit(data, client=client)
     with pytest.raises(ValueError, match="memory of this process"):
         NMF(2).fit(X, client=client)
+    weighted = as_source(data, weights=np.full(X.shape, 2.0) - (X > 1))
+    with pytest.raises(ValueError, match="is a source with weights of cells"):
+        NMF(2).fit(weighted, client=client)
     with pytest.raises(TypeError, match="must be a dask"):
         NMF(2).fit(data, client="tcp://127.0.0.1")
     with pytest.raises(ValueError, match="weights of cells"):

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .parts import DaskSource, is_dask
+from .parts import DaskSource, is_dask, refuse_closed
 from .source import BLOCK_BYTES, Source, float_dtype_of
 
 __all__ = ["DaskSource", "from_dask", "is_dask", "with_client"]
 
 PART_BYTES = 1 << 25  # of float data: chunks are joined up to this size; a task costs some milliseconds
-PARTS = 1024  # and so that there are not many more than this: see docs/scale.md
+PARTS = 1024  # and so that there are at most about twice as many as this: see docs/scale.md
 
 
 def from_dask(X: Any, name: str = "X") -> DaskSource:
@@ -73,21 +73,31 @@ def with_client(source: Source, client: Any, name: str = "X") -> Source:
     Raises
     ------
     TypeError, ValueError
-        For what is no client, and for data that only this process can read.
+        For what is no client or a closed one, and for data that only this process can read.
     """
     if client is None:
+        if source.client is not None:
+            refuse_closed(source.client)
         return source
     if not hasattr(client, "compute") or not hasattr(client, "scheduler_info"):
         raise TypeError(f"client={client!r} must be a dask.distributed.Client")
     if client.asynchronous:
         raise ValueError("client was made with asynchronous=True; make it without")
+    refuse_closed(client)
+    if source.weights is not None:
+        raise ValueError(
+            f"client: {name} is a source with weights of cells, which cannot go to the workers; open it again without "
+            'them, or mark its missing cells by NaN, with missing="ignore"'
+        )
     if not isinstance(source, DaskSource):
-        if source.in_memory or source.is_masked:
+        if source.in_memory:
             raise ValueError(
                 f"client: {name} is in the memory of this process, which its workers do not see; pass a path that "
                 "they see, or dask.array.from_array(...) of it"
             )
         source = _of_stored(source)
+    if source.client is not client:
+        source.held = {}  # futures belong to a client
     source.client, source.chosen = client, True
     return source
 

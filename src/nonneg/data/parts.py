@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from .block import Block
 from .source import Source
 
-__all__ = ["DaskSource", "Part", "is_dask"]
+__all__ = ["DaskSource", "Part", "is_dask", "refuse_closed"]
 
 SHARE = 0.5  # of the memory of the workers, for X
 
@@ -19,6 +19,12 @@ SHARE = 0.5  # of the memory of the workers, for X
 def is_dask(X: Any) -> bool:
     """Whether X is a collection of Dask; it need not be installed."""
     return type(X).__module__.split(".")[0] in ("dask", "dask_expr") and hasattr(X, "dask")
+
+
+def refuse_closed(client: Any) -> None:
+    """Raise ValueError for a client that has been closed; asked later, it would fail with errors of its own."""
+    if client.status in ("closing", "closed"):
+        raise ValueError("client is closed; make a new distributed.Client and pass it as client=")
 
 
 class Part(Source):
@@ -74,7 +80,7 @@ class DaskSource(Source):
         self._cuts = [(start, stop) for start, stop, _ in parts]
         self.shape, self.dtype, self.is_sparse, self.client = shape, np.dtype(dtype), sparse, client
         self._last = threading.local()  # what this thread has read last: rows are asked for in pieces
-        self.held: dict[int, Any] = {}  # futures of the parts that the workers keep; shared by copies
+        self.held: dict[int, Any] = {}  # futures of what the workers keep; copies with one client share them
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To other processes it goes without what it holds."""
@@ -89,16 +95,29 @@ class DaskSource(Source):
     def hold(self) -> None:
         """Let the workers keep all parts, where these take at most half of their memory; else a pass makes them anew.
 
-        What a sparse X takes is not known before: it is kept.
+        What a sparse X takes is not known before: it is kept. Parts that a restart of the workers, or an error, has
+        taken are made again; those of a lost worker Dask makes by itself.
+
+        Raises
+        ------
+        ValueError
+            When the client is closed.
         """
+        refuse_closed(self.client)
         if self.held:
+            gone = [start for start, future in self.held.items() if future.status in ("cancelled", "error")]
+            self._keep(gone)
             return
         size = 0 if self.is_sparse else self.shape[0] * self.shape[1] * self.dtype.itemsize
         known = self.client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [worker["memory_limit"] or np.inf for worker in known]
         if size <= SHARE * sum(limits):
-            futures = self.client.compute(list(self.parts.values()), optimize_graph=False)
-            self.held.update(zip(self.parts, futures, strict=True))
+            self._keep(list(self.parts))
+
+    def _keep(self, starts: list[int]) -> None:
+        if starts:
+            futures = self.client.compute([self.parts[start] for start in starts], optimize_graph=False)
+            self.held.update(zip(starts, futures, strict=True))
 
     def refuse(self, weights: Any, missing: str, name: str) -> None:
         """Raise for weights of cells that would have to be where the parts are."""
