@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import signal
@@ -127,6 +128,15 @@ def test_torchrun_is_known_by_its_variables(monkeypatch):
     monkeypatch.undo()
     launch(monkeypatch, WORLD_SIZE=1)
     assert not ranks.launched()
+
+
+def test_processes_wait_for_the_first_one_longer_than_it_takes_to_read_large_data(monkeypatch):
+    monkeypatch.setattr(ranks, "launched", lambda: True)
+    monkeypatch.setattr(ranks, "_rendezvous", lambda: (torch.distributed.HashStore(), 0, 1))
+    cpu = torch.device("cpu")
+    with ranks.joined(cpu):
+        patience = torch.distributed.group.WORLD._get_backend(cpu).options._timeout
+    assert patience >= datetime.timedelta(hours=24)
 
 
 def test_matrix_models_do_not_train_on_several_processes(monkeypatch, tmp_path, capsys):

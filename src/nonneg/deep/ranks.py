@@ -6,6 +6,7 @@ here return what they were given, so that a training by itself does not change b
 
 from __future__ import annotations
 
+import datetime
 import functools
 import multiprocessing
 import os
@@ -37,6 +38,8 @@ __all__ = [
 Found = TypeVar("Found")
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets
+# the first process may read all of X while the others wait for it; one that is killed ends their wait at once
+PATIENCE = datetime.timedelta(days=1)
 _groups = count()  # made by this process: each has names of its own in the store
 
 
@@ -82,7 +85,7 @@ def joined(device: torch.device) -> Iterator[None]:
     names = dist.PrefixStore(
         f"nonneg-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}-{next(_groups)}", store
     )
-    dist.init_process_group(_backend(device), store=names, rank=number, world_size=of)
+    dist.init_process_group(_backend(device), store=names, rank=number, world_size=of, timeout=PATIENCE)
     try:
         yield
     finally:
