@@ -98,6 +98,34 @@ def test_the_data_are_not_written_over(tmp_path):
         nonneg.convert(tmp_path / "X.npy", tmp_path / "X.npy")
 
 
+@pytest.mark.parametrize("out", ["X.npy", "X.zarr", "X.h5"])
+def test_data_that_are_open_are_not_written_over(out, tmp_path):
+    opened, path = nonneg.convert(numbers(), tmp_path / out), tmp_path / out
+    model = nonneg.NMF(2, tol=1e-2, random_state=0).fit(numbers())
+    for X in (opened, nonneg.as_source(path)):
+        with pytest.raises(ValueError, match="is the data"):
+            nonneg.convert(X, path)
+        with pytest.raises(ValueError, match="is the data"):
+            model.transform(X, out=path)
+        with pytest.raises(ValueError, match="is the data"):
+            model.transform(X, weights=path, out=path)
+    with pytest.raises(ValueError, match="is the data"):
+        model.transform(numbers(), weights=path, out=path)
+    np.testing.assert_array_equal(opened[:], numbers())
+
+
+def test_the_index_of_a_frame_is_no_feature(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame(numbers(8, 2), columns=["a", "b"])
+    for index in (pd.Index(range(50, 58), name="cell"), pd.Index([*"stuvwxyz"]), frame.index):
+        frame.set_index(index).to_parquet(tmp_path / "X.parquet")
+        with pytest.warns(UserWarning, match="Parquet"):
+            source = nonneg.as_source(tmp_path / "X.parquet")
+        assert source.names == ["a", "b"]
+        np.testing.assert_array_equal(source.read(2, 8), frame[2:])
+
+
 def test_the_command_writes_and_reports(tmp_path, capsys):
     X = numbers()
     path = parquet(X, tmp_path / "X.parquet")

@@ -108,6 +108,8 @@ def test_a_map_without_a_name_lives_on():
     found = mapped_rows(pieces_of(X, (20, 30)), 50)
     assert isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, X)
+    found[3] = 7
+    np.testing.assert_array_equal(found[3], [7, 7, 7])
 
 
 @pytest.mark.parametrize("given", [3, None, b"W.npy"])

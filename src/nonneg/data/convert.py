@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .as_source import as_source
-from .sink import check_target, write_rows
+from .sink import check_target, refuse_data, write_rows
 
 __all__ = ["convert"]
 
@@ -53,6 +53,7 @@ def convert(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* is Parquet, ", UserWarning)  # it advises what is being done
         source = as_source(X, layer=layer, memory_limit=memory_limit)
+    refuse_data(out, source)
     if source.is_sparse:
         raise ValueError(
             "X is sparse, and what convert writes is dense; scipy.sparse.save_npz writes a file that is loaded, "

@@ -14,7 +14,7 @@ __all__ = ["ParquetStore"]
 
 
 class ParquetStore(Store):
-    """A Parquet file of numbers; missing values are NaN.
+    """A Parquet file of numbers; missing values are NaN, and columns that pandas wrote as its index are left out.
 
     Parameters
     ----------
@@ -32,7 +32,9 @@ class ParquetStore(Store):
         self.file, self.where = file.absolute(), str(file)
         opened = self._open()
         schema, kinds = opened.schema_arrow, []
-        for field in schema:
+        index = _index_columns(schema)
+        self.columns = [j for j, field in enumerate(schema) if field.name not in index]
+        for field in map(schema.field, self.columns):
             try:
                 kind = np.dtype(field.type.to_pandas_dtype())
             except (NotImplementedError, TypeError):
@@ -43,9 +45,9 @@ class ParquetStore(Store):
                 )
             kinds.append(kind)
         meta = opened.metadata
-        nulls = _has_nulls(meta)
+        nulls = _has_nulls(meta, self.columns)
         self.dtype = np.result_type(*kinds, *([np.float32] if nulls else [])) if kinds else np.dtype(float)
-        self.names = list(schema.names)
+        self.names = [schema.names[j] for j in self.columns]
         self.groups = np.cumsum([0, *(meta.row_group(i).num_rows for i in range(meta.num_row_groups))])
         self.shape = (int(self.groups[-1]), len(self.names))
         self.chunk = int(np.diff(self.groups).max(initial=1))
@@ -66,7 +68,7 @@ class ParquetStore(Store):
             return out
         with self._open() as opened:
             table = opened.read_row_groups(list(range(first, last)), use_threads=False)
-        table = table.slice(start - int(self.groups[first]), stop - start)
+        table = table.select(self.columns).slice(start - int(self.groups[first]), stop - start)
         for j, column in enumerate(table.columns):
             out[:, j] = column.to_numpy()
         return out
@@ -82,10 +84,16 @@ class ParquetStore(Store):
         return cuts
 
 
-def _has_nulls(meta: Any) -> bool:
+def _index_columns(schema: Any) -> set[str]:
+    """Names of the columns that pandas would make its index; one that only counts rows has none."""
+    found = (schema.pandas_metadata or {}).get("index_columns", ())
+    return {name for name in found if isinstance(name, str)}
+
+
+def _has_nulls(meta: Any, columns: list[int]) -> bool:
     """Whether a value is missing, or may be: where a column does not count its own."""
     for group in range(meta.num_row_groups):
-        for j in range(meta.num_columns):
+        for j in columns:
             found = meta.row_group(group).column(j).statistics
             if found is None or not found.has_null_count or found.null_count:
                 return True

@@ -18,8 +18,9 @@ import numpy as np
 
 from ..exceptions import MissingExtraError
 from .paths import open_path
+from .source import Source
 
-__all__ = ["NAME", "check_target", "mapped_rows", "write_rows"]
+__all__ = ["NAME", "check_target", "mapped_rows", "refuse_data", "write_rows"]
 
 NAME = "X"  # of the data set in an HDF5 file
 CHUNK_BYTES = 1 << 22  # of a Zarr array
@@ -52,9 +53,11 @@ def write_rows(path: str | os.PathLike[str], pieces: Iterable[np.ndarray], n_row
 
 
 def mapped_rows(pieces: Iterable[np.ndarray], n_rows: int) -> np.ndarray:
-    """Write arrays below each other into a file without a name, and return it as a memory map."""
+    """Write arrays below each other into a file without a name, and return it as a writable memory map."""
     with tempfile.TemporaryDirectory(prefix="nonneg-", ignore_cleanup_errors=True) as folder:
-        return write_rows(Path(folder) / "rows.npy", pieces, n_rows)
+        path = Path(folder) / "rows.npy"
+        write_rows(path, pieces, n_rows)
+        return np.load(path, mmap_mode="r+")
 
 
 def check_target(path: str | os.PathLike[str], name: str = "out", source: Any = None) -> Path:
@@ -66,7 +69,7 @@ def check_target(path: str | os.PathLike[str], name: str = "out", source: Any = 
     name : str
         What messages call it.
     source : any, optional
-        What the rows come from: if it is this path, it is not written over.
+        What the rows come from: if it is this file, it is not written over.
 
     Raises
     ------
@@ -95,10 +98,40 @@ def check_target(path: str | os.PathLike[str], name: str = "out", source: Any = 
     return target
 
 
+def refuse_data(target: str | os.PathLike[str], data: Any, name: str = "out") -> None:
+    """Raise where ``target`` is the file, or the folder of Zarr, that data are read from.
+
+    Parameters
+    ----------
+    target : path
+    data : any
+        A path, a memory map, a `Source`; other things are not looked into.
+    name : str
+        What messages call the target.
+    """
+    target = Path(target)
+    if target.exists() and any(file.exists() and target.samefile(file) for file in _files_of(data)):
+        raise ValueError(f"{name}: {target} is the data; give another path")
+
+
+def _files_of(data: Any) -> Iterator[Path]:
+    """The files that data are in, and for an array of Zarr its folder."""
+    if isinstance(data, (str, os.PathLike)):
+        yield Path(data)
+    elif isinstance(data, np.memmap) and data.filename is not None:
+        yield Path(os.fspath(data.filename))
+    elif isinstance(data, Source):
+        file = getattr(getattr(data, "store", None), "file", None)
+        if file is not None:
+            yield file.parent if file.name in ("zarr.json", ".zarray", ".zgroup") else file
+        yield from _files_of(getattr(data.weights, "weights", data.weights))
+        for view in getattr(data, "views", ()):
+            yield from _files_of(view)
+
+
 def _check_old(target: Path, name: str, source: Any) -> None:
     """Refuse to replace what is more than the result of an earlier call."""
-    if isinstance(source, (str, os.PathLike)) and Path(source).exists() and target.samefile(source):
-        raise ValueError(f"{name}: {target} is the data; give another path")
+    refuse_data(target, source, name)
     suffix = target.suffix.lower()
     if target.is_dir() != (suffix == ".zarr"):
         what = "a folder" if target.is_dir() else "a file"

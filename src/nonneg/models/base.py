@@ -21,7 +21,7 @@ from ..data.dask import DaskSource
 from ..data.device import lies_elsewhere
 from ..data.names import check_names, column_names, compare_names
 from ..data.products import half_squares
-from ..data.sink import check_target
+from ..data.sink import check_target, refuse_data
 from ..exceptions import IncompatibleError, warn_user
 from .inputs import check_count
 from .output import codes
@@ -196,6 +196,9 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         self._compare_layers(X, layer)
         X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
         source = self._source(X, weights=weights, whom="transform")
+        if out is not None:
+            refuse_data(out, source)
+            refuse_data(out, weights)
         summary = self._check_data(source, "transform")
         return codes(self, source, summary, out, memory_limit)
 
