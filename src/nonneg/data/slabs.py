@@ -1,7 +1,8 @@
 """Runs of rows that are held in memory: read once for all threads, the next one while the present one is worked on.
 
 The oldest goes when a new one has no place; whoever still works on it keeps it until then. A thread reads one run and
-ends, so none is left over when a fit ends, fails or is interrupted.
+ends. It is no daemon: where the process ends first, it waits for that run, for a thread that is stopped within HDF5
+would keep the lock that closing the file takes.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Slabs:
             other, mine = self._entry(ahead, beside=key)
             if mine:
                 threading.Thread(
-                    target=self._load, args=(ahead, other), name="nonneg reads ahead", daemon=True
+                    target=self._load, args=(ahead, other), name="nonneg reads ahead", daemon=False
                 ).start()
         return found.result()
 

@@ -142,8 +142,8 @@ class StoredSource(Source):
             begins and (run.slab == 0 or self._slabs.holds(self._keys[run.slab - 1]))
         ):
             return self._direct(start, stop)
-        ahead = self._keys[(run.slab + 1) % len(self._keys)]  # after the last the next pass begins
-        slab = self._slabs.get(key, ahead if begins else None)
+        ahead = self._keys[run.slab + 1] if begins and run.slab + 1 < len(self._keys) else None
+        slab = self._slabs.get(key, ahead)
         offset = run.offset - run.start
         return rows_of(slab, start + offset, stop + offset)
 
