@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from ..data import Source
 from ..data.threads import workers
+from ..data.views import Views
 from ..files import Checkpoint, fingerprint
 
 __all__ = ["arrays_of", "checkpoint_of", "plain"]
@@ -65,8 +66,11 @@ def _blocks_of(source: Source) -> list[str]:
     units = (source.scale, source.floor, source.weight_power)
     known = getattr(source, "_fingerprints", None)
     if known is None or known[0] != units:
-        with workers(source) as pool:
-            known = (units, list(pool.over(source, lambda block: fingerprint(*arrays_of(block)))))
+        seen: list[str] = []
+        for part in [view for _, view, _ in source.there()] if isinstance(source, Views) else [source]:
+            with workers(part) as pool:
+                seen.extend(pool.over(part, lambda block: fingerprint(*arrays_of(block))))
+        known = (units, seen)
         source._fingerprints = known  # type: ignore[attr-defined]
     return known[1]
 
