@@ -137,6 +137,16 @@ def test_weights_and_missing_cells(tmp_path):
     assert as_source(path, weights=np.ones(X.shape)).weights is None
 
 
+def test_weights_in_storage_have_the_limit_of_the_data(tmp_path):
+    path = npy(tmp_path, X)[0]
+    np.save(tmp_path / "w.npy", X + 1)
+    for weights in (tmp_path / "w.npy", np.load(tmp_path / "w.npy", mmap_mode="r")):
+        source = as_source(path, weights=weights, memory_limit=SOME)
+        assert source.weights.weights.memory_limit == source.memory_limit == SOME
+    opened = as_source(tmp_path / "w.npy", memory_limit=2 * SOME)
+    assert as_source(path, weights=opened, memory_limit=SOME).weights.weights.memory_limit == 2 * SOME
+
+
 def test_unstored_cells_may_be_missing(tmp_path):
     A = np.where(X > 3, X, 0)
     data, _ = SPARSE[".h5ad"](tmp_path, A)
@@ -157,7 +167,7 @@ def test_columns_have_the_names_of_the_variables(kind, tmp_path):
     with h5py.File(other, "r+") as file:
         file["var/_index"][2] = "other"
     with pytest.raises(ValueError, match="column 2 is 'other' in X and 'c' in the fit"):
-        model.transform(other)
+        model.transform(other, **how)
     assert not hasattr(NMF(2, tol=1e-2, random_state=0).fit(X), "feature_names_in_")
 
 
@@ -252,6 +262,14 @@ def test_a_file_that_changes_is_named(kind, how, tmp_path):
     word = {"moved": "the file is gone", "cut short": "changed", "written to": "changed while it was read"}
     with pytest.raises(ValueError, match=f"{data.name}.*{word[how]}"):
         source.summary()
+
+
+def test_what_is_held_of_a_file_that_changed_is_not_taken(tmp_path):
+    source = as_source(npy(tmp_path, X)[0])
+    NMF(2, tol=1e-2, random_state=0).fit(source)
+    os.utime(tmp_path / "x.npy", ns=(0, 0))
+    with pytest.raises(ValueError, match=r"x\.npy: the file changed .*nonneg\.as_source"):
+        NMF(2, tol=1e-2, random_state=0).fit(source)
 
 
 def test_a_file_that_ends_early_is_named(tmp_path):

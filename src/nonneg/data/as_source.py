@@ -86,8 +86,10 @@ def as_source(
         found = X if device is None else on(device, X, name)
         source = copy.copy(found)  # what one fit notes on it is not for the next
         source.scale, source.floor = 1.0, 0.0
-        if memory_limit is not None and isinstance(source, StoredSource):
-            source.limit(memory_limit)
+        if isinstance(source, StoredSource):
+            source.store.check()  # what is held of it may be older than the file
+            if memory_limit is not None:
+                source.limit(memory_limit)
     else:
         source = _from_data(X, name, layer, memory_limit, device)
     if isinstance(source, DeviceSource):

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from .array import SparseSource
 from .chunked import is_node
+from .limit import DEFAULT
 from .source import Source
 from .stored import StoredSource
 from .stored_weights import StoredWeights
@@ -58,10 +59,17 @@ def _opened(weights: Any, source: Source) -> Any:
     """Weights in a file, as a source beside X in storage, as an array beside X in memory."""
     from .as_source import as_source
 
-    found = as_source(weights, name="weights")
+    found = as_source(weights, memory_limit=_limit(source, weights), name="weights")
     if isinstance(source, StoredSource) or found.shape != source.shape:
         return found
     return found._read(slice(0, found.shape[0]))
+
+
+def _limit(source: Source, weights: Any) -> int | None:
+    """The ``memory_limit`` of weights: as much again as that of X beside it in storage, where the user gave one."""
+    if not isinstance(source, StoredSource) or isinstance(weights, Source) or source.memory_limit == DEFAULT:
+        return None
+    return source.memory_limit
 
 
 def _beside_storage(source: StoredSource, weights: Any, name: str) -> StoredWeights:
@@ -71,7 +79,8 @@ def _beside_storage(source: StoredSource, weights: Any, name: str) -> StoredWeig
         raise TypeError(
             f"weights= needs a sparse {name} in memory; load it, or mark missing cells by missing='unstored'"
         )
-    found = StoredWeights(as_source(weights, name="weights"), source)
+    weights = as_source(weights, memory_limit=_limit(source, weights), name="weights")
+    found = StoredWeights(weights, source)
     source.weight_power = found.power
     return found
 

@@ -113,7 +113,8 @@ class Store(ABC):
             ) from error
         if now != self._stamp:
             raise ValueError(
-                f"{self.where}: the file changed while it was read; fit again once nothing writes to it"
+                f"{self.where}: the file changed while it was read, or since it was opened; once nothing writes to it, "
+                "open it again (nonneg.as_source) and fit again"
             )
 
 
