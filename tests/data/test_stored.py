@@ -234,6 +234,15 @@ def test_limits_are_read_and_refused(tmp_path):
         as_source(tmp_path / "wide.h5", memory_limit=SOME)
 
 
+def test_chunks_beyond_the_default_limit_are_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("nonneg.data.limit.DEFAULT", SOME)
+    with h5py.File(tmp_path / "wide.h5", "w") as file:
+        file.create_dataset("X", data=X, chunks=(200, 7))
+    with pytest.warns(UserWarning, match=r"wide\.h5/X takes 3 times 11\.2 KB.*nonneg\.convert"):
+        source = as_source(tmp_path / "wide.h5")
+    assert np.array_equal(rows_of(source), X)
+
+
 def test_what_is_loaded_must_fit(tmp_path):
     np.savetxt(tmp_path / "x.csv", X, delimiter=",")
     with pytest.raises(ValueError, match="would be loaded whole; write it as Parquet first"):

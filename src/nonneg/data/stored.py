@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..exceptions import warn_user
 from .limit import parse_limit, shown_bytes
 from .slabs import Key, Slabs
 from .source import BLOCK_BYTES, Source, Summary
@@ -66,7 +67,12 @@ class StoredSource(Source):
         self.memory_limit = limit
         total, rows = store.size(0, n), max(self.block_rows, store.chunk)
         least = max(1, total * min(n, rows) // n)
-        if memory_limit is not None and SLABS * least > limit < total:
+        if SLABS * least > limit < total and memory_limit is None:
+            warn_user(
+                f"reading {store.where} takes {SLABS} times {shown_bytes(least)}, what its storage decodes at once; "
+                "nonneg.convert writes it with rows that are read in less memory"
+            )
+        elif SLABS * least > limit < total:
             what = "block of rows" if rows > store.chunk else "chunk of rows of its storage"
             raise ValueError(
                 f"memory_limit={memory_limit!r} is too small: reading {store.where} takes {SLABS} times "
