@@ -19,7 +19,7 @@ import matrix_cases
 import reference as ref
 from family_cases import model_class
 from matrix_cases import case, fitted, planted, quietly
-from nonneg import NTF
+from nonneg import NTF, JointNMF
 from nonneg.exceptions import CheckpointError
 from nonneg.files import Checkpoint, checkpoint, fingerprint, read_bundle, write_bundle
 from nonneg.models import remembered
@@ -434,3 +434,18 @@ def test_every_model_that_iterates_takes_a_checkpoint(name):
     iterates = bool({"max_iter", "max_epochs"} & set(parameters))
     assert iterates == (name not in AT_ONCE)
     assert ("checkpoint" in parameters) == iterates
+
+
+def test_keyword_defaults_of_a_function_count():
+    assert plain(lambda x, *, c=1: x + c) != plain(lambda x, *, c=2: x + c)
+
+
+def test_which_rows_a_view_has_counts(tmp_path):
+    rng = np.random.default_rng(0)
+    whole, part = rng.random((20, 6)), rng.random((10, 4))
+    settings = {"max_iter": 3, "tol": 1e-9, "random_state": 0, "checkpoint": tmp_path / "kept"}
+    views = {"a": whole, "b": (part, np.arange(10))}
+    with quietly():
+        JointNMF(2, **settings).fit(views)
+        with pytest.raises(CheckpointError, match="other data or parameters"):
+            JointNMF(2, **settings).fit({"a": whole, "b": (part, np.arange(10, 20))})

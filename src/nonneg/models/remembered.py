@@ -67,6 +67,8 @@ def _blocks_of(source: Source) -> list[str]:
     known = getattr(source, "_fingerprints", None)
     if known is None or known[0] != units:
         seen: list[str] = []
+        if isinstance(source, Views):
+            seen.extend("all" if rows is None else fingerprint(np.asarray(rows)) for rows in source.rows)
         for part in [view for _, view, _ in source.there()] if isinstance(source, Views) else [source]:
             with workers(part) as pool:
                 seen.extend(pool.over(part, lambda block: fingerprint(*arrays_of(block))))
@@ -124,7 +126,8 @@ def _plain_function(function: Any, part: Callable[[Any], Any]) -> Any:
         name = getattr(function, "__name__", type(function).__name__)
         return [_name_of(type(function)), name, part(getattr(function, "__dict__", {}))]
     enclosed = [_content(cell, part) for cell in function.__closure__ or ()]
-    return [_name_of(function), _plain_code(function.__code__), part(function.__defaults__ or ()), enclosed]
+    defaults = [part(function.__defaults__ or ()), part(function.__kwdefaults__ or {})]
+    return [_name_of(function), _plain_code(function.__code__), *defaults, enclosed]
 
 
 def _content(cell: types.CellType, part: Callable[[Any], Any]) -> Any:
