@@ -11,6 +11,7 @@ thread. The number of threads is the one BLAS would have used: ``threadpoolctl.t
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import threading
 from collections import deque
@@ -44,7 +45,8 @@ class Workers:
             return
         waiting: deque[Future[T]] = deque()
         for item in items:
-            waiting.append(self._pool.submit(function, item))
+            # with the caller's context: what numpy is to say of overflows
+            waiting.append(self._pool.submit(contextvars.copy_context().run, function, item))
             if len(waiting) > 2 * self.threads:
                 yield waiting.popleft().result()
         while waiting:
