@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -34,6 +35,9 @@ from nonneg.deep import DDNMF
 from nonneg.deep.batches import Batches
 from nonneg.deep.settings import TrainSettings
 from nonneg.deep.train import train
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from benchmarks.nmf.report import processor
 
 K, BATCH, EPOCHS = 10, 128, 2
 SWEEPS: dict[str, list[dict[str, int]]] = {
@@ -124,13 +128,6 @@ def draw(found: dict[str, list[dict[str, Any]]], slopes: dict[str, dict[str, flo
     grid[0].set_ylabel("seconds an epoch")
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def processor() -> str:
-    """Its kind, where the system says so."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def table(found: dict[str, list[dict[str, Any]]], slopes: dict[str, dict[str, float]], rounds: int) -> str:

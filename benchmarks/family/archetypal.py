@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import platform
+import sys
 import time
 import warnings
 from importlib.metadata import version
@@ -23,6 +24,9 @@ from archetypes import AA
 from sklearn.datasets import load_digits, load_iris
 
 from nonneg import ArchetypalAnalysis
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from benchmarks.nmf.report import processor
 
 warnings.simplefilter("ignore")
 RESULT = Path(__file__).parent / "results" / "archetypal.md"
@@ -94,13 +98,6 @@ def compare(name: str, seeds: int) -> list[str]:
             + " |"
         )
     return rows
-
-
-def processor() -> str:
-    """Its kind, where the system says so."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import platform
+import sys
 import time
 import warnings
 from importlib.metadata import version
@@ -26,6 +27,9 @@ from tensorly.cp_tensor import CPTensor
 from tensorly.decomposition import non_negative_parafac_hals
 
 from nonneg import NTF
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from benchmarks.nmf.report import processor
 
 warnings.simplefilter("ignore")
 RESULT = Path(__file__).parent / "results" / "tensor.md"
@@ -95,13 +99,6 @@ def row(X: np.ndarray, k: int, init: str, seeds: int, iterations: int) -> str:
         f"| {k} | {init} | {t:.1f} | {aim:.5f} | {to_own:.2f} | {to_given:.2f} | {ratio:.1f} | {given_ratio:.1f} | "
         f"{worst:.1f} | {last:.5f} |"
     )
-
-
-def processor() -> str:
-    """Its kind, where the system says so."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:

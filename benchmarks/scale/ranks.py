@@ -22,6 +22,9 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from benchmarks.nmf.report import processor
+
 WAYS = {"one process, 1 thread": (1, 1), "one process, 2 threads": (1, 2), "two processes": (2, 1)}
 KINDS = {"auto": "as in the profile", "float32": "float32", "float64": "float64"}
 SEED = 0
@@ -104,13 +107,6 @@ def measure(rounds: int, epochs: int) -> list[dict[str, Any]]:
                 print(row, flush=True)
         rows += here.values()
     return rows
-
-
-def processor() -> str:
-    """Its kind, where the system says so."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def table(rows: list[dict[str, Any]], rounds: int, epochs: int) -> str:
