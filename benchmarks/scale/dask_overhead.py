@@ -18,6 +18,7 @@ import os
 import platform
 import random
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -89,13 +90,13 @@ def cluster(workers: int) -> LocalCluster:
 
 
 def killed(X: da.Array, one: NMF, seconds: float, times: int) -> tuple[int, int]:
-    """Fits that lost a worker while they ran, and how many of them were right."""
+    """Fits that lost a worker while they ran, and how many of them were right; each on a cluster of its own."""
     hit = right = 0
     clock = random.Random(0)
-    with cluster(2) as local, Client(local, set_as_default=False) as client:
-        while hit < times:
-            client.wait_for_workers(2)
-            process = next(iter(client.run(os.getpid).values()))
+    while hit < times:
+        with cluster(2) as local, Client(local, set_as_default=False) as client:
+            fitted(X, client, 3)
+            process = clock.choice(sorted(client.run(os.getpid).values()))
             timer = threading.Timer(clock.uniform(0.05, seconds), os.kill, (process, signal.SIGKILL))
             timer.start()
             model = fitted(X, client, one.n_iter_)[0]
@@ -103,6 +104,7 @@ def killed(X: da.Array, one: NMF, seconds: float, times: int) -> tuple[int, int]
             timer.cancel()
             timer.join()
             hit, right = hit + during, right + (during and same(one, model))
+        print(f"killed {hit}, right {right}", file=sys.stderr, flush=True)
     return hit, right
 
 
@@ -145,6 +147,9 @@ def main() -> None:
             fitted(X, client, 3)
             model, seconds, cost = fitted(X, client)
             checks.append(same(one, model))
+            print(
+                f"{workers} workers: {seconds:.3f} s, {cost:.1f} s of processors", file=sys.stderr, flush=True
+            )
             ideal = alone / workers
             lines.append(
                 f"| {workers} worker{'s' if workers > 1 else ''} | {seconds:.3f} | {seconds / ideal - 1:+.0%} | "
