@@ -12,6 +12,7 @@ __all__ = [
     "CheckpointError",
     "ConvergenceWarning",
     "DatasetUnavailable",
+    "ForeignCheckpointError",
     "IncompatibleError",
     "MissingExtraError",
     "NoRankFactorization",
@@ -49,7 +50,11 @@ class DatasetUnavailable(RuntimeError):
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint is damaged, or belongs to other data or parameters."""
+    """A checkpoint is damaged, cannot be written, or belongs to other data or parameters."""
+
+
+class ForeignCheckpointError(CheckpointError):
+    """A checkpoint is whole, and belongs to other data or parameters."""
 
 
 class NoRankFactorization(ValueError):

@@ -1,4 +1,4 @@
-"""What several commands need: NAME=VALUE options, folders that can be written, which of several processes this is."""
+"""What several commands need: flags, NAME=VALUE options, folders that can be written, which of several processes this is."""
 
 from __future__ import annotations
 
@@ -8,11 +8,40 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from nonneg.cli.errors import EXIT_RUNTIME, EXIT_USAGE, CommandError
 
-__all__ = ["flagged", "leading_name", "limit", "parse_option", "place", "writable"]
+__all__ = [
+    "Flag",
+    "Json",
+    "Quiet",
+    "Verbose",
+    "flagged",
+    "leading_name",
+    "limit",
+    "parse_option",
+    "place",
+    "writable",
+]
+
+#: A switch without a --no- of its own.
+Flag = Parameter(negative=())
+#: Of every command.
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON object.")]
+Quiet = Annotated[
+    bool, Parameter(name=("--quiet", "-q"), negative=(), help="Say nothing but results and errors.")
+]
+Verbose = Annotated[
+    bool,
+    Parameter(
+        name=("--verbose", "-v"),
+        negative=(),
+        help="Say on stderr what is done, also where it is no terminal.",
+    ),
+]
 
 #: How messages begin that name a parameter: as this library words them, and as scikit-learn does.
 _PARAMETER = re.compile(r"The '(\w+)' parameter of \w+|(\w+)")

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..exceptions import CheckpointError, warn_user
+from ..exceptions import CheckpointError, ForeignCheckpointError, warn_user
 from .bundle import read_bundle, write_bundle
 
 try:
@@ -151,7 +151,9 @@ class Checkpoint:
         Raises
         ------
         CheckpointError
-            When all are damaged, or the newest whole one is of other data or parameters.
+            When all are damaged.
+        ForeignCheckpointError
+            When the newest whole one is of other data or parameters.
         """
         damaged: list[tuple[Path, Exception]] = []
         for step in reversed(self.steps()):
@@ -164,7 +166,7 @@ class Checkpoint:
                 damaged.append((path, error))
                 continue
             if content.get("fingerprint") != self.fingerprint:
-                raise CheckpointError(
+                raise ForeignCheckpointError(
                     f"{self._who} belongs to other data or parameters; "
                     "give another folder, or delete this one to start afresh"
                 )
