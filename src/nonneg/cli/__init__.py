@@ -1,4 +1,4 @@
-"""The command line: ``nonneg reproduce …``, ``nonneg fit …`` and ``nonneg convert …``.
+"""The command line: ``nonneg fit …`` and its sisters, one file a command; `build_app` lists them.
 
 This package reads arguments, calls the library and prints; it computes nothing. Nothing heavy is imported before a
 command runs, so that ``nonneg --help`` is quick.
@@ -25,7 +25,7 @@ from nonneg.cli.reproduce import reproduce_ddnmf
 from nonneg.cli.zoo import reproduce_zoo
 from nonneg.experiments.progress import show_warning
 
-__all__ = ["app", "main"]
+__all__ = ["build_app", "main"]
 
 
 def _version() -> str:
@@ -34,26 +34,44 @@ def _version() -> str:
     return __version__
 
 
-app = cyclopts.App(
-    name="nonneg",
-    help="Non-negative factorization, from the classical matrix model to deep networks.",
-    help_epilogue=(
-        "Exit codes: 0; 1 runtime error; 2 usage; 3 data; 4 not converged (--strict); 130 interrupted. "
-        "NONNEG_DATA_HOME: folder with data sets. NONNEG_OFFLINE=1: never download."
-    ),
-    help_format="plaintext",
-    version=_version,
-    suppress_keyboard_interrupt=False,
-    exit_on_error=False,
-    print_error=False,
-    result_action="return_value",
+#: Headings of ``nonneg --help``.
+MODELS, DATA, STUDIES = (
+    cyclopts.Group(name, sort_key=i) for i, name in enumerate(("Models", "Data", "Studies"))
 )
-_studies = cyclopts.App(name="reproduce", help="Run a study again: tables, figures and the trained models.")
-_studies.command(reproduce_ddnmf, name="ddnmf")
-_studies.command(reproduce_zoo, name="zoo")
-app.command(_studies)
-app.command(fit_model, name="fit")
-app.command(convert_data, name="convert")
+
+
+def build_app(tokens: Sequence[str] = ()) -> cyclopts.App:
+    """Return all commands; `fit` with the options of the model that the arguments name.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+        Arguments, without the program's name.
+    """
+    app = cyclopts.App(
+        name="nonneg",
+        help="Non-negative factorization, from the classical matrix model to deep networks.",
+        help_epilogue=(
+            "Exit codes: 0; 1 runtime error; 2 usage; 3 data; 4 not converged (--strict); 130 interrupted. "
+            "NONNEG_DATA_HOME: folder with data sets. NONNEG_OFFLINE=1: never download."
+        ),
+        help_format="plaintext",
+        group_commands=cyclopts.Group("Options", sort_key=9),
+        version=_version,
+        suppress_keyboard_interrupt=False,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
+    app.command(fit_model, name="fit", group=MODELS)
+    app.command(convert_data, name="convert", group=DATA)
+    studies = cyclopts.App(
+        name="reproduce", help="Run a study again: tables, figures and trained models.", group=STUDIES
+    )
+    studies.command(reproduce_ddnmf, name="ddnmf")
+    studies.command(reproduce_zoo, name="zoo")
+    app.command(studies)
+    return app
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning if place()[0] == 0 else lambda *_: None
-            result = app(tokens)
+            result = build_app(tokens)(tokens)
         return result if isinstance(result, int) else 0
     except cyclopts.CycloptsError as error:
         return _fail(EXIT_USAGE, "usage", usage_text(error, tokens), as_json)

@@ -1,4 +1,4 @@
-"""What several commands need: flags, NAME=VALUE options, folders that can be written, which of several processes this is."""
+"""What several commands need: flags, NAME=VALUE options, folders that can be written, which process this is."""
 
 from __future__ import annotations
 
