@@ -196,9 +196,17 @@ def test_cache_that_cannot_be_written(tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"name": "cifar"}, "name must be one of digits, mnist, fashion-mnist, got 'cifar'"),
+        ({"name": "cifar"}, "name must be one of digits, mnist, fashion-mnist, .*, got 'cifar'"),
         ({"name": "digits", "split": "validation"}, "split must be one of train, test, all"),
-        ({"name": "digits", "path": "/tmp"}, "path must be left out for 'digits'"),
+        (
+            {"name": "digits", "path": "/tmp"},
+            "path must be left out for 'digits', which comes with scikit-learn",
+        ),
+        ({"name": "reuters", "path": "/tmp"}, "path must be left out for 'reuters', which comes with lda"),
+        (
+            {"name": "orl", "split": "test"},
+            "split must be 'train' or 'all' for 'orl', which has no test rows",
+        ),
     ],
 )
 def test_bad_arguments(arguments, words):

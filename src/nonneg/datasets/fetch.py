@@ -1,7 +1,8 @@
 """Load a data set by name: from a given folder, the data home, the system, the cache, or a verified download.
 
 Every file is checked by the SHA-256 of its uncompressed content before a byte of it is used. What this module does not
-know is what the data are for: it returns uint8 images and labels and scales nothing.
+know is what the data are for: it returns uint8 images and labels and scales nothing. Data that other packages carry
+are read by `nonneg.datasets.packages`.
 """
 
 from __future__ import annotations
@@ -20,42 +21,50 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
+from nonneg.datasets.packages import PACKAGED, load_packaged
 from nonneg.datasets.registry import IMAGE_SETS
 from nonneg.exceptions import DatasetUnavailable
 
-__all__ = ["NAMES", "load"]
+__all__ = ["IMAGES", "NAMES", "load"]
 
 Split = Literal["train", "test", "all"]
 
-NAMES = ("digits", *IMAGE_SETS)
+IMAGES = ("digits", *IMAGE_SETS)
+NAMES = (*IMAGES, *PACKAGED)
 
 #: The digits of scikit-learn have no official split: the first 1,437 of 1,797 rows train, the other 360 test.
 DIGITS_TRAIN = 1437
 
 
 def load(name: str, split: Split = "train", *, path: str | os.PathLike[str] | None = None) -> Bunch:
-    """Load images and labels as they were published.
+    """Load data and labels as they were published.
 
     Parameters
     ----------
-    name : {"digits", "mnist", "fashion-mnist"}
-        ``digits`` comes with scikit-learn: 1,797 images of 8 x 8, grey levels 0-16. The two others have 60,000
-        training and 10,000 test images of 28 x 28, grey levels 0-255.
+    name : {"digits", "mnist", "fashion-mnist", "pbmc68k-reduced", "all-aml", "orl", "reuters", "indian-pines"}
+        ``digits`` comes with scikit-learn: 1,797 images of 8 x 8, grey levels 0-16. The next two have 60,000
+        training and 10,000 test images of 28 x 28, grey levels 0-255. The others come inside packages of the extra
+        ``examples``: `DESCR` says what they are.
     split : {"train", "test", "all"}, default="train"
-        The published split; for ``digits`` the first 1,437 rows train. ``all`` is train, then test.
+        The published split; for ``digits`` the first 1,437 rows train. ``all`` is train, then test. Data from packages
+        have no split: all rows train.
     path : path, optional
         Folder that holds the four IDX files, packed (.gz) or not. Nowhere else is looked then.
 
     Returns
     -------
     Bunch
-        `data` uint8 (n, m), `target` int64 (n,), `target_names`, `image_shape` (rows, columns), `feature_names`,
-        `DESCR`.
+        `data` (n, m): uint8 for images, CSR of float32 for counts of molecules and words, else float64 or uint16;
+        `target` int64 (n,) and `target_names`, or None where there are no labels; `image_shape` (rows, columns), or
+        None where rows are no images; `feature_names`; `DESCR`. Data from packages have `sample_names` too, or None;
+        ``all-aml`` has `feature_descriptions` and ``indian-pines`` `sample_shape` (rows, columns) of its pixels.
 
     Raises
     ------
     ValueError
-        An unknown name or split, or a `path` for ``digits``.
+        An unknown name or split, a `path` for data that have no such files, or the test rows of data without a split.
+    MissingExtraError
+        The package that has the data is not installed.
     DatasetUnavailable
         No folder has the files and they cannot be fetched, or a file is damaged. The message names the file, the
         expected (and found) SHA-256, the folder to put it in and an offline alternative.
@@ -71,11 +80,18 @@ def load(name: str, split: Split = "train", *, path: str | os.PathLike[str] | No
         raise ValueError(f"name must be one of {', '.join(NAMES)}, got {name!r}.")
     if split not in get_args(Split):
         raise ValueError(f"split must be one of {', '.join(get_args(Split))}, got {split!r}.")
+    if name not in IMAGE_SETS and path is not None:
+        package = PACKAGED[name].package if name in PACKAGED else "scikit-learn"
+        raise ValueError(
+            f"path must be left out for {name!r}, which comes with {package}, got {str(path)!r}."
+        )
+    if name in PACKAGED and split == "test":
+        raise ValueError(
+            f"split must be 'train' or 'all' for {name!r}, which has no test rows, got {split!r}."
+        )
+    if name in PACKAGED:
+        return load_packaged(name)
     if name == "digits":
-        if path is not None:
-            raise ValueError(
-                f"path must be left out for 'digits', which comes with scikit-learn, got {str(path)!r}."
-            )
         return _digits(split)
     parts = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
     images = [_idx(_content(name, f"{part}-images-idx3-ubyte", path)) for part in parts]

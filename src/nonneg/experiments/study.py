@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nonneg.datasets import NAMES
+from nonneg.datasets.fetch import IMAGES
 from nonneg.experiments.evaluate import CLUSTERINGS, Scoring
 from nonneg.experiments.images import NOISES
 from nonneg.experiments.methods import METHODS
@@ -81,7 +81,7 @@ class Study:
     n_test: int | None = None
 
     def __post_init__(self) -> None:
-        _known("dataset", (self.dataset,), NAMES)
+        _known("dataset", (self.dataset,), IMAGES)
         _known("methods", self.methods, (*METHODS, *ENTRIES))
         _known("noise_methods", self.noise_methods, METHODS)
         _known("noise", (self.noise,), NOISES)
