@@ -10,6 +10,7 @@ from matrix_cases import planted, quietly
 from nonneg import NMF
 from nonneg.data import as_source
 from nonneg.data.paths import open_path
+from nonneg.data.table import read_column
 
 X = np.array([[1.5, 0.25, 3.0], [0.0, 2.0, 7.0], [5.0, 1.0, 0.5], [2.0, 2.0, 9.0]])
 
@@ -114,3 +115,49 @@ def test_a_fit_keeps_the_names_of_a_file(tmp_path):
     with quietly():
         model.fit(tmp_path / "plain.npy")
     assert not hasattr(model, "feature_names_in_")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_packed_tables(tmp_path, suffix):
+    frame = pd.DataFrame(X, columns=list("abc"), index=list("wxyz"))
+    path = tmp_path / f"table{suffix}.gz"
+    frame.to_csv(path, sep="\t" if suffix == ".tsv" else ",")
+    values, found = read(path)
+    assert (
+        np.array_equal(values, X) and list(found.columns) == list("abc") and list(found.index) == list("wxyz")
+    )
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(ValueError, match=f"cannot be read as {suffix}.gz"):
+        open_path(path)
+
+
+@pytest.mark.filterwarnings("ignore:.* is Parquet:UserWarning")
+def test_columns_can_be_left_out(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abc")).assign(kind=list("uvuv"))
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    frame.to_parquet(tmp_path / "table.parquet")
+    with pytest.raises(ValueError, match="column 'kind' holds text"):
+        open_path(tmp_path / "table.csv")
+    for suffix in ("csv", "parquet"):
+        source = as_source(open_path(tmp_path / f"table.{suffix}", without=["kind", "b"]))
+        assert source.names == ["a", "c"] and np.array_equal(source.read(0, 4), X[:, [0, 2]])
+        with pytest.raises(ValueError, match=r"no column 'knd'; did you mean 'kind'\?"):
+            open_path(tmp_path / f"table.{suffix}", without=["knd"])
+    assert list(read_column(tmp_path / "table.csv", "kind")) == list("uvuv")
+    np.save(tmp_path / "X.npy", X)
+    with pytest.raises(ValueError, match="no columns to leave out"):
+        open_path(tmp_path / "X.npy", without=["a"])
+
+
+@pytest.mark.filterwarnings("ignore:.* is Parquet:UserWarning")
+def test_names_of_rows_in_parquet(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abc"), index=list("wxyz"))
+    pairs = pd.MultiIndex.from_tuples([("u", 1), ("u", 2), ("v", 1), ("v", 2)], names=["site", "day"])
+    for index, wanted in (
+        (frame.index, list("wxyz")),
+        (pairs, ["u/1", "u/2", "v/1", "v/2"]),
+        (range(4), None),
+    ):
+        frame.set_axis(index).to_parquet(tmp_path / "table.parquet")
+        store = open_path(tmp_path / "table.parquet")
+        assert store.row_names() == wanted and store.names == list("abc")

@@ -15,6 +15,8 @@ from .chunked import is_node
 from .dask import DaskSource, from_dask, is_dask, with_client
 from .device import DeviceSource, on
 from .given_weights import are_ones, cell_weights, row_weights
+from .images import ImageStore
+from .limit import parse_limit
 from .names import column_names, shown_column
 from .paths import open_path
 from .source import Source
@@ -48,7 +50,8 @@ def as_source(
         Of shape (n_samples, n_features). Read a few blocks at a time: memory maps, ``h5py.Dataset``, ``zarr.Array``,
         backed AnnData, and paths ending in ``.npy``, ``.zarr``, ``.h5``, ``.hdf5``, ``.h5ad`` and ``.parquet``. Loaded:
         AnnData in memory, and paths ending in ``.npz`` (scipy.sparse or one array; with ``memory_limit`` an
-        uncompressed array that is larger is read a few blocks at a time), ``.csv``, ``.tsv`` and ``.mtx``.
+        uncompressed array that is larger is read a few blocks at a time), ``.csv``, ``.tsv`` (also ``.gz``) and
+        ``.mtx``; a folder of images of one size is loaded as far as ``memory_limit`` allows.
     weights : array-like, sparse or path, of shape (n_samples, n_features), optional
         Non-negative weights of the cells; 0 means missing. A sparse one gives weight 0 to what it does not store.
         Weights may be kept in any way in which X may be kept.
@@ -142,6 +145,8 @@ def _from_data(
     if isinstance(X, (str, os.PathLike)):
         X = open_path(X, name, layer=layer, memory_limit=memory_limit)
     names = None
+    if isinstance(X, ImageStore) and X.size(0, X.shape[0]) <= parse_limit(memory_limit):
+        names, X = X.names, X.read(0, X.shape[0])  # decoded once, and not in every pass
     if is_anndata(X):
         held, names = of_anndata(X, layer, name)
         X, layer = (held, layer) if is_node(held) else (held, None)

@@ -8,8 +8,8 @@ from typing import Any
 
 __all__ = ["parse_limit", "shown_bytes"]
 
-UNITS = {"": 1, **{f"{p}B": 1000**i for i, p in enumerate(("", "K", "M", "G", "T"))}}
-UNITS |= {f"{p}IB": 1024**i for i, p in enumerate(("K", "M", "G", "T"), 1)}
+UNITS = {f"{p}{b}": 1000**i for i, p in enumerate(("", "K", "M", "G", "T")) for b in ("", "B")}
+UNITS |= {f"{p}I{b}": 1024**i for i, p in enumerate(("K", "M", "G", "T"), 1) for b in ("", "B")}
 DEFAULT = 512 * 1000**2
 
 
@@ -19,7 +19,8 @@ def parse_limit(memory_limit: Any) -> int:
     Parameters
     ----------
     memory_limit : int, str or None
-        Bytes, or a number with B, KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024).
+        Bytes, or a number with B, KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024); the last B
+        may be left out.
 
     Raises
     ------

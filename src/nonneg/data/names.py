@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from itertools import zip_longest
 from typing import Any
 
-__all__ = ["check_names", "column_names", "compare_names", "shown_column"]
+__all__ = ["check_columns", "check_names", "column_names", "compare_names", "shown_column"]
+
+SHOWN = 10  # names in a message
 
 
 def column_names(data: Any) -> list[str] | None:
@@ -15,6 +18,19 @@ def column_names(data: Any) -> list[str] | None:
         return None
     names = list(data.columns)
     return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def check_columns(wanted: Sequence[str], names: Sequence[Any]) -> None:
+    """Raise where one of these columns is not there, with the names that come near."""
+    for name in wanted:
+        if name not in names:
+            near = get_close_matches(name, [str(one) for one in names], n=1)
+            meant = (
+                f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(map(str, names[:SHOWN]))}"
+            )
+            raise ValueError(
+                f"there is no column {name!r}{meant}{' …' if not near and len(names) > SHOWN else ''}"
+            )
 
 
 def check_names(argument: str, data: Any, names: Sequence[str] | None) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..exceptions import MissingExtraError
+from .names import check_columns
 from .store import Store
 
 __all__ = ["ParquetStore"]
@@ -19,21 +21,24 @@ class ParquetStore(Store):
     Parameters
     ----------
     file : Path
+    without : sequence of str
+        Columns that are left out as well.
 
     Raises
     ------
     MissingExtraError
         Without pyarrow.
     ValueError
-        For a column that is not of numbers.
+        For a column that is not of numbers, and for one that is to be left out and is not there.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, without: Sequence[str] = ()) -> None:
         self.file, self.where = file.absolute(), str(file)
         opened = self._open()
         schema, kinds = opened.schema_arrow, []
-        index = _index_columns(schema)
-        self.columns = [j for j, field in enumerate(schema) if field.name not in index]
+        self.index = _index_columns(schema)
+        check_columns(without, schema.names)
+        self.columns = [j for j, name in enumerate(schema.names) if name not in {*self.index, *without}]
         for field in map(schema.field, self.columns):
             try:
                 kind = np.dtype(field.type.to_pandas_dtype())
@@ -60,6 +65,19 @@ class ParquetStore(Store):
             raise MissingExtraError("pyarrow", "data", "reading .parquet") from error
         return ParquetFile(self.file)
 
+    def row_names(self) -> list[str] | None:
+        """The index that pandas wrote; the levels of one of several are joined by a slash."""
+        if not self.index:
+            return None
+        levels = [self.column(name) for name in self.index]
+        return ["/".join(map(str, row)) for row in zip(*levels, strict=True)]
+
+    def column(self, name: str) -> np.ndarray:
+        """The values of one column, of numbers or not."""
+        with self._open() as opened:
+            check_columns([name], opened.schema_arrow.names)
+            return np.asarray(opened.read(columns=[name]).column(name).to_pandas())
+
     def _read(self, start: int, stop: int) -> np.ndarray:
         first = int(np.searchsorted(self.groups, start, side="right")) - 1
         last = int(np.searchsorted(self.groups, stop, side="left"))
@@ -84,10 +102,10 @@ class ParquetStore(Store):
         return cuts
 
 
-def _index_columns(schema: Any) -> set[str]:
+def _index_columns(schema: Any) -> list[str]:
     """Names of the columns that pandas would make its index; one that only counts rows has none."""
     found = (schema.pandas_metadata or {}).get("index_columns", ())
-    return {name for name in found if isinstance(name, str)}
+    return [name for name in found if isinstance(name, str)]
 
 
 def _has_nulls(meta: Any, columns: list[int]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
@@ -16,6 +16,7 @@ from numpy.lib import format as npy_format
 from numpy.lib.format import MAGIC_PREFIX
 
 from ..exceptions import MissingExtraError, warn_user
+from .images import ImageStore, image_files
 from .limit import parse_limit, shown_bytes
 from .parquet import ParquetStore
 from .table import read_table
@@ -31,6 +32,8 @@ def open_path(
     several: bool = False,
     layer: str | None = None,
     memory_limit: int | str | None = None,
+    without: Sequence[str] = (),
+    colour: bool = False,
 ) -> Any:
     """Return what a file holds: a memory map, an array, a sparse array, a DataFrame, or what is open in storage.
 
@@ -38,9 +41,9 @@ def open_path(
     ----------
     path : path
         ``.npy`` is mapped; ``.npz`` is a scipy.sparse matrix or one array; ``.csv`` and ``.tsv`` may name columns
-        and rows (see `nonneg.data.table.read_table`); ``.mtx`` is Matrix Market. ``.zarr`` (or any folder of Zarr),
-        ``.h5``, ``.hdf5`` and ``.h5ad`` are opened: as an array, where they hold just one. ``.parquet`` is opened as a
-        `nonneg.data.store.Store`.
+        and rows (see `nonneg.data.table.read_table`), also as ``.gz``; ``.mtx`` is Matrix Market. ``.zarr`` (or any
+        folder of Zarr), ``.h5``, ``.hdf5`` and ``.h5ad`` are opened: as an array, where they hold just one.
+        ``.parquet`` and a folder of images are opened as a `nonneg.data.store.Store`.
     name : str
         What messages call the argument.
     several : bool
@@ -49,6 +52,10 @@ def open_path(
         Of HDF5 and Zarr: that all of it is to be opened, for an array in it is chosen later.
     memory_limit : int or str, optional
         Of kinds that are loaded: what they may take in memory. An uncompressed array in ``.npz`` is mapped beyond it.
+    without : sequence of str
+        Columns of a table or a Parquet file that are left out.
+    colour : bool
+        Of a folder of images: their colours, and not their grey levels.
 
     Raises
     ------
@@ -64,10 +71,18 @@ def open_path(
     if not path.exists():
         raise FileNotFoundError(f"{name}: no such file: {path}")
     suffix = path.suffix.lower()
+    if suffix == ".gz":
+        suffix = "".join(path.suffixes[-2:]).lower()
     if path.is_dir() and any((path / kind).is_file() for kind in ("zarr.json", ".zarray", ".zgroup")):
         suffix = ".zarr"
     if path.is_dir() and suffix != ".zarr":
-        raise ValueError(f"{name}: {path} is a folder; give a file in it, or a folder of Zarr")
+        if image_files(path):
+            return ImageStore(path, colour)
+        raise ValueError(f"{name}: {path} is a folder; give a file in it, or a folder of Zarr or of images")
+    if without and suffix not in _TABLES:
+        raise ValueError(
+            f"{name}: {path} has no columns to leave out, {' '.join(without)}; tables and Parquet have"
+        )
     limit = None if memory_limit is None else parse_limit(memory_limit)
     if suffix not in _READERS:
         raise ValueError(
@@ -82,6 +97,8 @@ def open_path(
     try:
         if suffix == ".npz":
             return _npz(path, several, limit)
+        if suffix in _TABLES:
+            return _TABLES[suffix](path, without)
         return open_tree(path, layer) if suffix in _TREES else _READERS[suffix](path)
     except (ValueError, EOFError, OSError, KeyError, BadZipFile, zlib.error) as error:
         if isinstance(error, FileNotFoundError | PermissionError | MissingExtraError):
@@ -150,12 +167,12 @@ def _mtx(path: Path) -> Any:
     return mmread(io.BytesIO(content))
 
 
-def _parquet(path: Path) -> ParquetStore:
+def _parquet(path: Path, without: Sequence[str] = ()) -> ParquetStore:
     warn_user(
         f"{path} is Parquet, whose columns become rows in every pass over it; "
         f"nonneg.convert({str(path)!r}, 'X.zarr') does that once"
     )
-    return ParquetStore(path)
+    return ParquetStore(path, without)
 
 
 _REMEDIES = {
@@ -170,13 +187,16 @@ _LOADED = {
     "more memory",
     ".mtx": "write it as CSR in a .h5ad file first (anndata), or allow more memory",
 }
+_LOADED |= {f"{suffix}.gz": _LOADED[suffix] for suffix in (".csv", ".tsv")}
 _TREES = (".zarr", ".h5", ".hdf5", ".h5ad")
-_READERS: dict[str, Callable[[Path], Any]] = {
-    **dict.fromkeys(_TREES, open_tree),
+_TABLES: dict[str, Callable[[Path, Sequence[str]], Any]] = {
+    **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), read_table),
     ".parquet": _parquet,
+}
+_READERS: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(_TREES, open_tree),
+    **_TABLES,
     ".npy": _npy,
     ".npz": _npz,
-    ".csv": read_table,
-    ".tsv": read_table,
     ".mtx": _mtx,
 }

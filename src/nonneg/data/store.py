@@ -46,6 +46,10 @@ class Store(ABC):
     names: list[str] | None = None
     _stamp: tuple[int, ...] | None = None
 
+    def row_names(self) -> list[str] | None:
+        """Names of the rows, where storage has them."""
+        return None
+
     @abstractmethod
     def _read(self, start: int, stop: int) -> Any:
         """Rows as stored: a new array (C-ordered, writable), or CSR in canonical form."""

@@ -7,17 +7,19 @@ and whether the first column holds names of rows. Lines of unequal length are re
 from __future__ import annotations
 
 import csv
+import gzip
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from ..exceptions import MissingExtraError
+from .names import check_columns
 
-__all__ = ["read_table"]
+__all__ = ["read_column", "read_table"]
 
 MISSING = (
     "",
@@ -38,8 +40,8 @@ UNNAMED = (
 )  # how `DataFrame.to_csv` heads the index, and what reading and writing it again makes of it
 
 
-def read_table(path: Path) -> Any:
-    """Return a DataFrame of numbers.
+def read_table(path: Path, without: Sequence[str] = ()) -> Any:
+    """Return a DataFrame of numbers, ``without`` some of the columns.
 
     The first line holds names if a cell of it is text, if its cells are quoted and those of the second line are not,
     or if its numbers are evenly spaced (0, 1, 2, … or an axis) and those of the second line are not. The first column
@@ -50,18 +52,37 @@ def read_table(path: Path) -> Any:
     MissingExtraError
         Without pandas.
     ValueError
-        For an empty file, lines of unequal length and columns of text.
+        For an empty file, lines of unequal length, columns of text, and a column to leave out that is not there.
     """
+    frame = _frame(path)
+    if without:
+        check_columns(without, list(frame.columns))
+        frame = frame.drop(columns=list(without))
+    _refuse_text(frame)
+    if list(frame.columns) == [str(j) for j in range(frame.shape[1])]:
+        frame.columns = range(frame.shape[1])  # pandas' own numbers are no names
+    return frame
+
+
+def read_column(path: Path, name: str) -> np.ndarray:
+    """One column of a table, of numbers or of text; raises as `read_table`, and where it is not there."""
+    frame = _frame(path)
+    check_columns([name], list(frame.columns))
+    return np.asarray(frame[name])
+
+
+def _frame(path: Path) -> Any:
+    """The table with all its columns."""
     try:
         import pandas as pd
     except ImportError as error:
         raise MissingExtraError("pandas", "data", f"reading {path.suffix}") from error
 
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    separator = "\t" if ".tsv" in map(str.lower, path.suffixes[-2:]) else ","
     first, rows = _shape(path, separator)
     named = _has_names(first, rows, path, separator)
     indexed = named and bool(rows) and (first[0] in UNNAMED or len(rows[0]) == len(first) + 1)
-    frame = pd.read_csv(
+    return pd.read_csv(
         path,
         sep=separator,
         header=0 if named else None,
@@ -72,15 +93,18 @@ def read_table(path: Path) -> Any:
         float_precision="round_trip",
         low_memory=False,
     )
-    _refuse_text(frame)
-    if list(frame.columns) == [str(j) for j in range(frame.shape[1])]:
-        frame.columns = pd.RangeIndex(frame.shape[1])  # pandas' own numbers are no names
-    return frame
+
+
+def _opened(path: Path) -> TextIO:
+    """A table as text, unpacked."""
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[return-value]
+    return open(path, encoding="utf-8-sig", newline="")
 
 
 def _lines(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The cells of every line that is not blank, with its number."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with _opened(path) as file:
         reader = csv.reader(file, delimiter=separator)
         try:
             for cells in reader:
@@ -146,7 +170,7 @@ def _evenly_spaced(cells: Sequence[str]) -> bool:
 
 def _quoted(path: Path, separator: str, line: int) -> bool:
     """Whether every cell of one of the first two lines is in quotes."""
-    with open(path, encoding="utf-8-sig") as file:
+    with _opened(path) as file:
         text = [row for row in (file.readline().strip() for _ in range(2 + line)) if row][line]
     return all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in text.split(separator))
 

@@ -11,7 +11,15 @@ from ..exceptions import MissingExtraError
 from .chunked import array_store, csr_store, is_hdf5, place_of
 from .store import Store
 
-__all__ = ["is_anndata", "is_annotated", "of_anndata", "open_tree", "tree_matrix", "tree_store"]
+__all__ = [
+    "annotated_names",
+    "is_anndata",
+    "is_annotated",
+    "of_anndata",
+    "open_tree",
+    "tree_matrix",
+    "tree_store",
+]
 
 SPARSE_PARTS = {"data", "indices", "indptr"}
 SHOWN = 20  # names in a message
@@ -62,7 +70,7 @@ def tree_store(node: Any, layer: str | None, name: str) -> Store:
     else:
         _check_array(found, name)
         store = array_store(found)
-    store.names = _var_names(node) if _is_group(node) and is_annotated(node) else None
+    store.names = annotated_names(node, "var") if _is_group(node) and is_annotated(node) else None
     return store
 
 
@@ -169,15 +177,15 @@ def _shown(layers: Any) -> str:
     return ", ".join(sorted(layers)[:SHOWN]) or "none"
 
 
-def _var_names(group: Any) -> list[str] | None:
-    """Names of the columns, as AnnData stores them."""
-    var = group["var"]
-    if not _is_group(var):
+def annotated_names(group: Any, axis: str) -> list[str]:
+    """Names of the columns (``axis="var"``) or of the rows (``"obs"``), as AnnData stores them."""
+    table = group[axis]
+    if not _is_group(table):
         raise ValueError(
             f"{place_of(group)[0]} was written by a very old AnnData; write it again: "
             "anndata.read_h5ad(path).write_h5ad(path)"
         )
-    index = var[var.attrs.get("_index", "_index")]
+    index = table[table.attrs.get("_index", "_index")]
     index = index["values"] if _is_group(index) else index
     found = index.asstr()[:] if is_hdf5(index) and index.dtype.kind == "O" else index[:]
     return [one.decode() if isinstance(one, bytes) else str(one) for one in found]
