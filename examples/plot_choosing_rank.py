@@ -2,13 +2,15 @@
 Choosing the rank: how many parts?
 ==================================
 
-Every further part lowers the error, so the error cannot say how many there are. Three things can say something: how
-well cells are predicted that the fit did not see, whether other starts find the same parts again, and how far the error is from
-that of the SVD, which no factorization of that rank can beat. They are shown on a matrix whose number of parts is known,
-where all three agree, and on handwritten digits, where nobody knows it and they do not.
+Every further part lowers the error, so the error cannot say how many there are. Three things can say
+something: how well cells are predicted that the fit did not see, whether other starts find the same parts
+again, and how far the error is from that of the SVD, which no factorization of that rank can beat. They are
+shown on a matrix whose number of parts is known, where they agree, and on handwritten digits, where
+nobody knows it and they do not.
 
-The planted matrix has 150 rows, 60 columns, five parts, and noise of 30 % of its mean. The digits are 200 images of 8 × 8
-pixels (Alpaydin and Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0; they come with scikit-learn).
+The planted matrix has 150 rows, 60 columns, five parts, and noise of 30 % of its mean. The digits are 200
+images of 8 × 8 pixels (Alpaydin and Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0; they come with
+scikit-learn).
 """
 
 import matplotlib.pyplot as plt
@@ -30,9 +32,10 @@ tables = {
 # Cells held out
 # --------------
 #
-# Each cell is put into one of three groups. A fit sees two of them (the cells of the third have weight 0) and predicts the third
-# (Wold 1978). Whole rows held out would not do: their W is solved on the very cells that are judged, so they are fitted better
-# with every further part. The small L2 on both factors keeps rows with few observed cells from running away.
+# Each cell is put into one of three groups. A fit sees two of them (the cells of the third have weight 0) and
+# predicts the third (Wold 1978). Whole rows held out would not do: their W is solved on the very cells that
+# are judged, so they are fitted better with every further part. The small L2 on both factors keeps rows with
+# few observed cells from running away.
 
 
 def held_out(X, k, groups=3):
@@ -68,8 +71,8 @@ def found_again(X, model, starts=3):
 # The three of them, for every number
 # -----------------------------------
 #
-# ``certificate(X).svd_gap`` is (‖X − WH‖ − the smallest residual of any matrix of this rank) / ‖X‖. The in-sample error
-# stands beside them to show what it does: it falls.
+# ``certificate(X).svd_gap`` is (‖X − WH‖ − the smallest residual of any matrix of this rank) / ‖X‖. The
+# in-sample error stands beside them to show what it does: it falls.
 
 findings = {}
 for name, (X, numbers) in tables.items():
@@ -110,25 +113,28 @@ plt.show()
 # What one sees
 # -------------
 #
-# On the planted matrix the cells held out are predicted best with five parts, and a sixth makes it worse: it fits noise. Up to
-# five, every start finds every part; the sixth comes out differently each time. The gap says least: it is .0015 at three parts
-# and .0003 at five, and from six on it rises, because what is left is noise, which the SVD, with its minus signs, follows more
-# closely than an NMF can.
+# On the planted matrix the cells held out are predicted best with five parts, and a sixth makes it worse: it
+# fits noise. Up to five, every start finds every part; the sixth comes out differently each time. The gap
+# says least: it is .0015 at three parts and .0003 at five, and from six on it rises, because what is left is
+# noise, which the SVD, with its minus signs, follows more closely than an NMF can.
 #
-# The digits have no such number. Twelve and sixteen parts predict cells held out equally well, within the spread; the gap
-# rises from the beginning, because sums without minus signs are not the cheapest way to write digits; and from four parts on hardly one
-# is found again by all starts. So a picture of sixteen parts is one of many, and a good description of the images all the same: which
-# number is right depends on whether one wants to compress, to predict, or to name the parts.
+# The digits have no such number. Twelve and sixteen parts predict cells held out equally well, within the
+# spread; the gap rises from the beginning, because sums without minus signs are not the cheapest way to write
+# digits; and from four parts on hardly one is found again by all starts. So a picture of sixteen parts is one
+# of many, and a good description of the images all the same: which number is right depends on whether one
+# wants to compress, to predict, or to name the parts.
 #
 # What to be careful of
 # ---------------------
 #
-# * Different questions have different answers: fill in missing cells with the number that predicts them best, name only parts that are
-#   found again.
+# * Different questions have different answers: fill in missing cells with the number that predicts them best,
+#   name only parts that are found again.
 # * The minimum of a flat curve is an accident. Look at the spread, and take the smallest number within it.
-# * Choose with the loss that fits the data: squares here, for counts ``loss="kl"`` and the mean of y − x log y over the cells
-#   held out.
-# * Noise that neighbours share (pixels, moments in time) lets a fit guess a hidden cell from its neighbour: then hide blocks.
+# * Choose with the loss that fits the data: squares here, for counts ``loss="kl"`` and the mean of y − x log
+#   y over the cells held out.
+# * Noise that neighbours share (pixels, moments in time) lets a fit guess a hidden cell from its neighbour:
+#   then hide blocks.
 #
-# Read more: on certificates and held-out cells in :doc:`the page of NMF </docs/nmf>`; :doc:`plot_muscle_synergies` and
-# :doc:`plot_topics` choose their numbers in these ways. There is no single function yet that does all three.
+# Read more: on certificates and held-out cells in :doc:`the page of NMF </docs/nmf>`;
+# :doc:`plot_muscle_synergies` and :doc:`plot_topics` choose their numbers in these ways. There is no single
+# function yet that does all three.
