@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from .units import loss_times
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn before 1.9 has no callbacks, and so no set_callbacks
@@ -52,16 +54,29 @@ def iteration_callback(estimator: Any, max_iter: int, fitted: Callable[[Any], di
     return tell
 
 
-def with_log(callback: Any, verbose: int, name: str) -> Any:
-    """Return ``callback`` with a line in the log every tenth iteration, where ``verbose`` asks for it."""
+def with_log(callback: Any, verbose: Any, name: str, power: float) -> Any:
+    """Return ``callback`` with what ``verbose`` asks for.
+
+    Parameters
+    ----------
+    callback : callable or None
+    verbose : int or callable
+        1: a line in the log every tenth iteration. A function gets a dict of every iteration: its number, ``iteration``,
+        the ``loss`` and the ``kkt`` residual.
+    name : str
+        Of the model.
+    power : float
+        Losses of the records, times 2^power, are those of the user's data.
+    """
     if not verbose:
         return callback
 
     def tell(iteration: int, record: Any, state: Any) -> bool:
-        if iteration == 1 or iteration % EVERY == 0:
-            LOG.info(
-                "%s: iteration %d, loss %.6g, KKT residual %.1e", name, iteration, record.loss, record.kkt
-            )
+        loss = float(loss_times(record.loss, power))
+        if callable(verbose):
+            verbose({"iteration": iteration, "loss": loss, "kkt": float(record.kkt)})
+        elif iteration == 1 or iteration % EVERY == 0:
+            LOG.info("%s: iteration %d, loss %.6g, KKT residual %.1e", name, iteration, loss, record.kkt)
         return callback is not None and callback(iteration, record, state)
 
     return tell

@@ -62,8 +62,12 @@ def best_of(
 class IterativeFactorization(CallbackSupportMixin, Factorization):
     """Base class of models that are fitted by `search`.
 
-    Subclasses take ``n_components, n_init, max_iter, tol, max_time, checkpoint, random_state, verbose`` (see
-    `parameters.ITERATION_PARAMETERS`) beside parameters of their own.
+    Subclasses take these beside parameters of their own; `parameters.ITERATION_PARAMETERS` checks them.
+
+    Parameters
+    ----------
+    n_components, n_init, max_iter, tol, max_time, checkpoint, random_state, verbose
+        As for `NMF`.
 
     Attributes
     ----------
@@ -77,7 +81,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
     max_time: float | None
     checkpoint: Any
     random_state: Any
-    verbose: int
+    verbose: Any
     _checkpoint_version = 1  # raise it when a resumed fit would no longer be the fit it was begun as
 
     _rests_unused = False  # whether components without use are no surprise
@@ -143,7 +147,8 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
             warn_of_one_start(starts)
             starts = 1
         callback = iteration_callback(self, int(self.max_iter) * starts, fitted or (lambda arrays: {}))
-        tell = with_log(callback, self.verbose, type(self).__name__)
+        power = source.weight_power - power_of(source) * degree
+        tell = with_log(callback, self.verbose, type(self).__name__, power)
 
         def fit(attempt: int, seed: int, left: float | None) -> Outcome:
             rng = np.random.default_rng(seed + attempt)
@@ -164,7 +169,7 @@ class IterativeFactorization(CallbackSupportMixin, Factorization):
         self._check_finite(best, source)
         if callback is not None:
             callback.finish()
-        self._report(best, losses, source.weight_power - power_of(source) * degree)
+        self._report(best, losses, power)
         best.warn(type(self).__name__, float(self.tol), source.float_dtype, self._remedy())
         return best
 

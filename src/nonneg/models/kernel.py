@@ -44,7 +44,9 @@ class KernelNMF(UnweightedFactorization, IterativeFactorization):
     gamma : float or None, default None
         γ; None is 1 / m. It is in units of 1 / X²: scale the columns first.
     degree : int, default 3
+        Of the polynomial.
     coef0 : float, default 1
+        Constant of the polynomial.
     solver : {"pg", "mu"}, default "pg"
         Projected gradient steps with extrapolation, or multiplicative updates.
     n_init : int, default 1

@@ -84,6 +84,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
     frozen : array-like of int, optional
         Rows of ``H_init`` that stay as they are, bit for bit.
     max_iter : int, default=500
+        Iterations after which a fit ends in any case.
     tol : float, default=1e-4
         On the KKT residual; `nonneg.solvers.kkt` has its definition.
     max_time : float, optional
@@ -91,8 +92,10 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
     checkpoint : path, optional
         Folder; a fit that was stopped goes on from there, with the same result as if it never had been.
     random_state : int, RandomState, Generator or None, default=None
-    verbose : int, default=0
-        1 logs every tenth iteration to the logger ``nonneg``.
+        Seed of what is random about starts. An integer makes fits repeatable, bit for bit.
+    verbose : int or callable, default=0
+        1 logs every tenth iteration to the logger ``nonneg``; a function gets a dict of every iteration: ``iteration``,
+        ``loss``, ``kkt``.
 
     Attributes
     ----------
@@ -146,7 +149,7 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         max_time: float | None = None,
         checkpoint: Any = None,
         random_state: Any = None,
-        verbose: int = 0,
+        verbose: Any = 0,
     ) -> None:
         self.n_components = n_components
         self.loss = loss
@@ -199,7 +202,8 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         power = 0 if self._pins_H() else -power_of(source)
         starts = int(self.n_init) if H0 is None else 1
         callback = iteration_callback(self, int(self.max_iter) * starts, fitted_so_far(power))
-        tell = with_log(callback, self.verbose, type(self).__name__)
+        loss_power = weight_power + source.weight_power - power_of(source) * loss.beta
+        tell = with_log(callback, self.verbose, type(self).__name__, loss_power)
 
         def fit(attempt: int, seed: int, left: float | None) -> Solution:
             problem.row_pull = None
@@ -226,7 +230,6 @@ class NMF(CallbackSupportMixin, StreamMixin, MatrixFactorization):
         self._row_pull = pull_state(best.row_pull, problem)
         if hasattr(self, "n_batches_"):
             del self.n_batches_
-        loss_power = weight_power + source.weight_power - power_of(source) * loss.beta
         self.restart_losses_ = loss_times(losses, loss_power)
         W = self._accept(best, problem, loss_power)
         self._past = None

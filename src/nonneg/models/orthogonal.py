@@ -51,6 +51,7 @@ class OrthogonalNMF(IterativeFactorization):
     ----------
     n_components : int, default=10
     orthogonal : {"W", "H"}, default="W"
+        The factor whose columns (W) or rows (H) are orthogonal: clusters of rows of X, or of columns.
     missing : {"error", "ignore", "unstored"}, default="error"
         As for `NMF`. With weights of cells w (``weights`` of `fit`, 0 means missing) both factors stay optimal in turn:
         row i goes to the half-line with the largest (Σ_j w_ij x_ij h_j)² / Σ_j w_ij h_j².

@@ -24,7 +24,7 @@ ITERATION_PARAMETERS: dict[str, Any] = {
     "max_time": [Interval(Real, 0, None, closed="left"), None],
     "checkpoint": [str, os.PathLike, None],
     "random_state": ["random_state", np.random.Generator],
-    "verbose": ["verbose"],
+    "verbose": ["verbose", callable],
 }
 
 LOSS = [

@@ -61,6 +61,7 @@ class SymmetricNMF(NodeNamesMixin, UnweightedFactorization, IterativeFactorizati
         "nearest_neighbors" gives (C + Cᵀ) / 2 with c_ij = 1 where j is among the nearest ``n_neighbors`` of i,
         itself included (sparse); "rbf" gives exp(−gamma ‖x_i − x_j‖²) (dense: n² cells).
     n_neighbors : int, default=10
+        Of ``affinity="nearest_neighbors"``.
     gamma : float or None, default=None
         Per squared unit of X; None: 1 / (m · variance of X).
     weighting : {"degree", "pmi"} or None, default=None
