@@ -3,6 +3,7 @@
 import os
 import signal
 import warnings
+from contextlib import contextmanager
 
 import dask.array as da
 import numpy as np
@@ -12,9 +13,10 @@ import scipy.sparse as sp
 from nonneg import NMF, SemiNMF, as_source
 from nonneg.data import dask as parts
 from nonneg.data import passes
+from nonneg.data.sampled import EveryNth
 from nonneg.exceptions import IncompatibleError
 from nonneg.penalties import L1, Group
-from nonneg.solvers import progressive
+from nonneg.solvers import gram, progressive
 
 distributed = pytest.importorskip("distributed")
 
@@ -50,6 +52,20 @@ def client(cluster):
     with distributed.Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(2)
         yield client
+
+
+@contextmanager
+def near_client():
+    """A client whose worker is a thread of this process, and knows what a test has patched."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with (
+            distributed.LocalCluster(
+                n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, silence_logs=50
+            ) as local,
+            distributed.Client(local, set_as_default=False) as client,
+        ):
+            yield client
 
 
 def same(one, two):
@@ -148,6 +164,44 @@ def test_a_file_is_read_by_the_workers(client, tmp_path, monkeypatch):
     assert step < len(X)
     data = da.from_array(X.astype(np.float32), chunks=(step, -1))
     same(model, NMF(3, max_iter=5, tol=0, random_state=0).fit(data))
+
+
+PIECES = {
+    "hals": {},
+    "mu, kl": {"loss": "kl", "solver": "mu"},
+    "anls, penalty": {"solver": "anls", "penalty_W": 1e-3},
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_parts_are_worked_on_in_pieces(name, monkeypatch):
+    """As large as the blocks of an array, here and on the workers; a sample of the parts too."""
+    monkeypatch.setattr("nonneg.data.source.BLOCK_BYTES", 64 * 40 * 8)
+    data = da.from_array(X, chunks=(150, -1))
+    sizes, row_blocks = [], gram.data_product
+    monkeypatch.setattr(
+        "nonneg.solvers.hals.data_product", lambda b, H: sizes.append(len(b.X)) or row_blocks(b, H)
+    )
+    settings = {"max_iter": 5, "tol": 0, "random_state": 0, **PIECES[name]}
+    plain, one, two = (NMF(3, **settings) for _ in range(3))
+    one.fit(data, H_init=X[:3])
+    with near_client() as client:
+        same(one, two.fit(data, H_init=X[:3], client=client))
+        assert one.score(data) == two.score(data, client=client)
+    plain.fit(X, H_init=X[:3])
+    np.testing.assert_allclose(one.components_, plain.components_, rtol=1e-6)
+    if name == "hals":
+        assert set(sizes) == {64, 22, len(X) - 4 * 64}  # 150 = 64 + 64 + 22; of the array 300 = 4 · 64 + 44
+
+
+def test_pieces_of_a_sample_are_those_of_the_whole(monkeypatch):
+    monkeypatch.setattr("nonneg.data.source.BLOCK_BYTES", 64 * 40 * 8)
+    source = as_source(da.from_array(X, chunks=(100, -1)))
+    sample = EveryNth(source, 2)
+    assert source.pieces(100, 200) == [(100, 164), (164, 200)]
+    assert sample.pieces(100, 200) == [(100, 164), (164, 200)]
+    np.testing.assert_array_equal(sample.block(164, 200).X, X[264:300])
+    assert sample.root(100, 164)[1] == (200, 264)
 
 
 def test_a_killed_worker_changes_no_bit(client, monkeypatch):

@@ -215,7 +215,12 @@ class DevicePasses(Workers):
         torch.set_float32_matmul_precision("highest")
 
     def over(
-        self, source: Source, work: Callable[..., T], *rows: Any, out: tuple[Any, ...] = ()
+        self,
+        source: Source,
+        work: Callable[..., T],
+        *rows: Any,
+        out: tuple[Any, ...] = (),
+        merge: Callable[[T, T], T] | None = None,
     ) -> Iterator[T]:
         """`Workers.over`, with tensors."""
         for start, stop, root, cuts in _blocks(source):

@@ -44,6 +44,10 @@ class Part(Source):
         """The block that it has."""
         return [(self.first, self.first + self.X.shape[0])]
 
+    def pieces(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """As those of `DaskSource`."""
+        return in_pieces(self, start, stop)
+
     def _block(self, rows: Any, start: int, stop: int) -> Block:
         return super()._block(slice(rows.start - self.first, rows.stop - self.first), start, stop)
 
@@ -137,6 +141,10 @@ class DaskSource(Source):
         """Bounds of the parts."""
         return self._cuts
 
+    def pieces(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Parts are made to be few; they are worked on in pieces as large as blocks in memory."""
+        return in_pieces(self, start, stop)
+
     def _part(self, start: int) -> Any:
         """The rows of a part, in this process."""
         last = getattr(self._last, "part", None)
@@ -176,6 +184,12 @@ class DaskSource(Source):
             pieces = self._compute([pick(part, of) for part, of in zip(parts, inside, strict=True)])
         order = np.argsort(np.concatenate([np.flatnonzero(places == i) for i in wanted]))
         return _stacked(pieces)[order]
+
+
+def in_pieces(source: Source, start: int, stop: int) -> list[tuple[int, int]]:
+    """Cuts of a part after every ``block_rows`` rows."""
+    step = source.block_rows
+    return [(first, min(first + step, stop)) for first in range(start, stop, step)]
 
 
 def _stacked(pieces: list[Any]) -> Any:

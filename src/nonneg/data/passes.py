@@ -42,16 +42,21 @@ class Passes(Workers):
         self._folder: str | None = None  # None: not asked for yet; "": there is none that all workers see
 
     def over(
-        self, source: Source, work: Callable[..., T], *rows: Any, out: tuple[Any, ...] = ()
+        self,
+        source: Source,
+        work: Callable[..., T],
+        *rows: Any,
+        out: tuple[Any, ...] = (),
+        merge: Callable[[T, T], T] | None = None,
     ) -> Iterator[T]:
         """`Workers.over`, with tasks."""
-        return self._pass(source, work, rows, out, with_X=True)
+        return self._pass(source, work, rows, out, merge, with_X=True)
 
     def along(
         self, source: Source, work: Callable[..., T], *rows: Any, out: tuple[Any, ...] = ()
     ) -> Iterator[T]:
         """`Workers.along`, with tasks."""
-        return self._pass(source, work, rows, out, with_X=False)
+        return self._pass(source, work, rows, out, None, with_X=False)
 
     def empty(self, source: Source, k: int, dtype: Any) -> Any:
         """Return a row array that holds nothing yet."""
@@ -101,6 +106,7 @@ class Passes(Workers):
         work: Callable[..., T],
         rows: tuple[Any, ...],
         out: tuple[Any, ...],
+        merge: Callable[[T, T], T] | None,
         *,
         with_X: bool,
     ) -> Iterator[T]:
@@ -108,7 +114,7 @@ class Passes(Workers):
         from dask import delayed
 
         cuts = source.bounds()
-        blob = delayed(cloudpickle.dumps((work, source if with_X else None)), traverse=False)
+        blob = delayed(cloudpickle.dumps((work, source if with_X else None, merge)), traverse=False)
         ways = [(array.shape[1], array.dtype) for array in out]
         task, saying = delayed(run_block, pure=False), delayed(said, pure=False)
         if with_X:
@@ -169,7 +175,7 @@ def lazily(source: Source, work: Callable[[Block], np.ndarray], k: int, dtype: A
     from dask import delayed
 
     blob, task = (
-        delayed(cloudpickle.dumps((work, source)), traverse=False),
+        delayed(cloudpickle.dumps((work, source, None)), traverse=False),
         delayed(made_of_block, pure=False),
     )
     pieces = [

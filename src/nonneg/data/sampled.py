@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterator
 from functools import cached_property
@@ -56,12 +57,18 @@ class EveryNth(Source):
 
     def block(self, start: int, stop: int) -> Block:
         """Return a block of the other source under its number here."""
-        found = self.source.block(*self._cuts[start])
+        found = self.source.block(*self._there(start, stop))
         return Block(start, stop, found.X, found.weights, found.row_weights)
 
     def root(self, start: int, stop: int) -> tuple[Source, tuple[int, int]]:
         """Where the other source reads it from."""
-        return self.source.root(*self._cuts[start])
+        return self.source.root(*self._there(start, stop))
+
+    def _there(self, start: int, stop: int) -> tuple[int, int]:
+        """Rows of one block, in the numbering of the other source."""
+        edge, _ = self._edges[bisect.bisect_right(self._edges, (start, self.shape[0])) - 1]
+        shift = self._cuts[edge][0] - edge
+        return start + shift, stop + shift
 
     def __getstate__(self) -> dict[str, Any]:
         """To other processes it goes without what is as long as X."""

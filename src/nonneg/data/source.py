@@ -114,6 +114,13 @@ class Source(ABC):
         """The source that a block is read from, and its bounds there: itself, but for views of other sources."""
         return self, (start, stop)
 
+    def pieces(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Bounds of what a block is worked on in, where that may be in pieces: those that fit the cache."""
+        root, (first, last) = self.root(start, stop)
+        if root is self:
+            return [(start, stop)]
+        return [(a + start - first, b + start - first) for a, b in root.pieces(first, last)]
+
     @abstractmethod
     def _read(self, rows: slice | np.ndarray) -> Any:
         """Rows as stored, or as floats: whatever costs nothing. A slice may give a view."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..files import atomic_write
 from .parts import Part
-from .threads import holding_blas
+from .threads import holding_blas, worked
 
 __all__ = ["clear", "held", "loaded", "made_of_block", "picked", "run_block", "said", "write"]
 
@@ -22,7 +22,7 @@ def run_block(
     blob: bytes, cut: tuple[int, int], of_X: Any, ways: list[tuple[int, Any]], rows: list[Any]
 ) -> Any:
     """One block of a pass: the rows that it wrote, and what it found; the latter alone where it writes none."""
-    work, source = pickle.loads(blob)
+    work, source, merge = pickle.loads(blob)
     written = [np.empty((cut[1] - cut[0], k), dtype) for k, dtype in ways]
     read = [rows_of(array) for array in rows]
     with holding_blas():
@@ -34,7 +34,7 @@ def run_block(
             while not isinstance(root, Part):
                 root = root.source
             root.hold(first, X, weights)
-            found = work(source.block(*cut), *written, *read)
+            found = worked(source, work, cut, [*written, *read], merge)
     said = pickle.dumps(found, protocol=5)
     return (tuple(written), said) if ways else said
 

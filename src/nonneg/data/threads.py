@@ -15,7 +15,7 @@ import contextvars
 import functools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +26,7 @@ from threadpoolctl import ThreadpoolController
 if TYPE_CHECKING:
     from .source import Source
 
-__all__ = ["Workers", "holding_blas", "workers"]
+__all__ = ["Workers", "holding_blas", "worked", "workers"]
 
 T = TypeVar("T")
 
@@ -53,7 +53,12 @@ class Workers:
             yield waiting.popleft().result()
 
     def over(
-        self, source: Source, work: Callable[..., T], *rows: Any, out: tuple[Any, ...] = ()
+        self,
+        source: Source,
+        work: Callable[..., T],
+        *rows: Any,
+        out: tuple[Any, ...] = (),
+        merge: Callable[[T, T], T] | None = None,
     ) -> Iterator[T]:
         """``work(block, *rows of the block)`` for every block of a source, in order.
 
@@ -68,11 +73,15 @@ class Workers:
         out : tuple of row arrays
             Of each, work gets the rows that it is to write, all of them, right after the block. They are written when
             the results have been taken.
+        merge : callable, optional
+            What two results of neighbours are together. Then a block may be worked on in `pieces`, and its result is
+            theirs, merged in order.
         """
 
         def do(cut: tuple[int, int]) -> T:
-            block = source.block(*cut)
-            return work(block, *_rows_of(cut, out + rows))
+            return worked(
+                source, work, cut, [None if a is None else a[slice(*cut)] for a in out + rows], merge
+            )
 
         return self.map(do, source.bounds())
 
@@ -80,7 +89,9 @@ class Workers:
         self, source: Source, work: Callable[..., T], *rows: Any, out: tuple[Any, ...] = ()
     ) -> Iterator[T]:
         """`over` without X: ``work(*rows of the block)``."""
-        return self.map(lambda cut: work(*_rows_of(cut, out + rows)), source.bounds())
+        return self.map(
+            lambda cut: work(*(None if a is None else a[slice(*cut)] for a in out + rows)), source.bounds()
+        )
 
     def empty(self, source: Source, k: int, dtype: Any) -> Any:
         """Return a row array of k columns, not yet written."""
@@ -100,8 +111,27 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
 
 
-def _rows_of(cut: tuple[int, int], rows: tuple[Any, ...]) -> list[Any]:
-    return [None if array is None else array[slice(*cut)] for array in rows]
+def worked(
+    source: Source,
+    work: Callable[..., T],
+    cut: tuple[int, int],
+    rows: Sequence[np.ndarray | None],
+    merge: Callable[[T, T], T] | None,
+) -> T:
+    """What work finds of a block and its rows: at once, or, where results can be merged, in pieces."""
+    if merge is None:
+        return work(source.block(*cut), *rows)
+    start = cut[0]
+    return functools.reduce(
+        merge,
+        (
+            work(
+                source.block(a, b),
+                *(None if array is None else array[a - start : b - start] for array in rows),
+            )
+            for a, b in source.pieces(*cut)
+        ),
+    )
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ class MatrixFactorization(Factorization):
             )
 
         with workers(source) as pool:
-            loss = sum(pool.over(source, work))
+            loss = sum(pool.over(source, work, merge=operator.add))
         return -loss_times(loss / summary.total_weight, -power_of(source) * problem.loss.beta)
 
     def _check_data(self, source: Source, whom: str) -> Summary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +111,7 @@ def exact_loss(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> float:
     def work(block: Block, mine: np.ndarray) -> float:
         return problem.loss.value(block, mine, H)
 
-    return sum(pool.over(problem.source, work, W))
+    return sum(pool.over(problem.source, work, W, merge=operator.add))
 
 
 def cancels(loss: float, fall: float, xx: float, dtype: np.dtype) -> bool:

@@ -16,6 +16,7 @@ ones are met by proximal gradient steps in their place.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -138,14 +139,19 @@ class GramSolver(Solver):
             size = float(column_squares(mine).sum()) if weighted else 0.0
             return gram_stats(block, mine), *found, size
 
-        stats, size = None, 0.0
-        for of_block, of_rows, distance, part in pool.over(problem.source, work, last, out=(W,)):
-            stats = of_block if stats is None else stats + of_block
-            residual, moved, size = residual | of_rows, moved + distance, size + part
-        assert stats is not None
+        found = functools.reduce(_merged, pool.over(problem.source, work, last, out=(W,), merge=_merged))
+        stats, residual, moved, size = found[0], residual | found[1], moved + found[2], found[3]
         if problem.source.row_weights is None:
             size = float(np.diag(stats.A).astype(np.float64).sum())
         return stats, residual, moved, size
+
+
+_Found = tuple[GramStats, Residual, float, float]
+
+
+def _merged(a: _Found, b: _Found) -> _Found:
+    """What two runs of rows found, as one."""
+    return a[0] + b[0], a[1] | b[1], a[2] + b[2], a[3] + b[3]
 
 
 class HALS(GramSolver):

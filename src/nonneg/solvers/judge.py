@@ -6,6 +6,7 @@ the products that the residual and the loss need.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,10 @@ def judge(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> tuple[float
         weights = block.row_weights
         return stats, residual_of(mine, negative, positive, units, per, pull.low, pull.high, weights)
 
-    stats, residual = None, Residual()
-    for found, of_rows in pool.over(problem.source, work, W):
-        stats = found if stats is None else stats + found
-        residual |= of_rows
-    assert stats is not None
+    def merged(a: tuple[Stats, Residual], b: tuple[Stats, Residual]) -> tuple[Stats, Residual]:
+        return a[0] + b[0], a[1] | b[1]
+
+    stats, residual = functools.reduce(merged, pool.over(problem.source, work, W, merge=merged))
     if penalties and penalties.whole_by_choice:  # rows of W are coupled: judged by the running residual alone
         residual = Residual(0.0, residual.scale)
     return (residual | _of_H(problem, W, H, stats, d, per, pool)).relative, stats.loss, stats
@@ -78,11 +78,12 @@ def solve_and_judge(
     def solve(block: Block, mine: np.ndarray, slope: np.ndarray) -> tuple[GramStats, np.ndarray]:
         return solved_rows(block, mine, slope, fixed, tol)
 
-    found, largest = None, np.zeros(problem.k)
-    for stats, of_block in pool.over(source, solve, out=(W, slopes)):
-        found = stats if found is None else found + stats
-        largest = np.maximum(largest, of_block)
-    assert found is not None
+    def merged(
+        a: tuple[GramStats, np.ndarray], b: tuple[GramStats, np.ndarray]
+    ) -> tuple[GramStats, np.ndarray]:
+        return a[0] + b[0], np.maximum(a[1], b[1])
+
+    found, largest = functools.reduce(merged, pool.over(source, solve, out=(W, slopes), merge=merged))
     loss = gram_loss(problem.squares, found, H)
     if cancels(loss, np.inf, problem.squares, H.dtype):
         loss = exact_loss(problem, W, H, pool)

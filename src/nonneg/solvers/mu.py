@@ -7,6 +7,7 @@ the loss fall monotonically. Differentiable penalties add the halves of their gr
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,17 +55,22 @@ class MU(Solver):
             return loss.stats(block, mine, H), residual, moved, weighted_sums(mine, weights)
 
         W = pool.empty(problem.source, problem.k, H.dtype)
-        stats, residual, moved, sums = None, Residual(), np.zeros(2), np.zeros((2, problem.k))
-        for found, of_rows, distance, of_block in pool.over(problem.source, work, state.W, out=(W,)):
-            stats = found if stats is None else stats + found
-            residual, moved, sums = residual | of_rows, moved + distance, sums + of_block
-        assert stats is not None
+        found = pool.over(problem.source, work, state.W, out=(W,), merge=_merged)
+        stats, residual, moved, sums = functools.reduce(_merged, found)
         objective = stats.loss + (penalties.value(W, H, sums[0], sums[1]) if penalties else 0.0)
         moved_H, of_H = _move_H(problem, H, stats, sums, d, per)
         state.W, state.H = W, moved_H
         state.extra["squares"] = sums[1]
         change = relative_change(*np.sqrt(moved))
         return Record(objective, (residual | of_H).relative, change)
+
+
+_Found = tuple[Stats, Residual, np.ndarray, np.ndarray]
+
+
+def _merged(a: _Found, b: _Found) -> _Found:
+    """What two runs of rows found, as one."""
+    return a[0] + b[0], a[1] | b[1], a[2] + b[2], a[3] + b[3]
 
 
 def _move_H(

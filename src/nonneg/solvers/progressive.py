@@ -7,6 +7,7 @@ is lost so, or on the way, is looked for when the loss has settled on all rows: 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,7 +76,7 @@ def head_start(problem: Problem, solver: Solver, H: np.ndarray, pool: Workers) -
     before: EveryNth | None = None
     for stage in STAGES:
         sample = EveryNth(problem.source, stage.step)
-        squares = sum(pool.over(sample, data_squares))
+        squares = sum(pool.over(sample, data_squares, merge=operator.add))
         smaller = replace(problem, source=sample, squares=squares)
         W = first_rows(smaller, solver, H, pool)
         if state is not None and before is not None:

@@ -51,7 +51,7 @@ def solve_rows(
     def work(block: Block, mine: np.ndarray) -> None:
         mine[...] = solve_block(problem, block, fixed, pull, tol, sweeps)
 
-    for _ in pool.over(problem.source, work, out=(W,)):
+    for _ in pool.over(problem.source, work, out=(W,), merge=lambda *_: None):
         pass
     return W
 
