@@ -63,13 +63,8 @@ def colours(count: int) -> list[str]:
     """Return `count` colours: COLOURS, then lighter and darker ones, so that neighbours always differ in hue."""
     from matplotlib.colors import to_hex, to_rgb
 
-    shades = (
-        (0.0, 0.0),
-        (1.0, 0.5),
-        (0.0, 0.45),
-        (1.0, 0.75),
-        (0.0, 0.65),
-    )  # towards white or black, how far
+    # towards white (1) or black (0), and how far
+    shades = ((0.0, 0.0), (1.0, 0.45), (0.0, 0.4), (1.0, 0.65), (0.0, 0.6))
     found = []
     for number in range(count):
         towards, share = shades[number // len(COLOURS) % len(shades)]

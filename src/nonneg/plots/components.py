@@ -47,13 +47,12 @@ def similarity(H: ArrayLike, *, titles: Sequence[str] | None = None, axes: Axes 
     count = len(values)
     names = component_names(titles, count)
     cosines = _cosines(values)
-    axes = axes_or_new(axes, (3.2 + 0.08 * count, 2.6 + 0.08 * count))
+    text = 0.07 * max(map(len, names))
+    axes = axes_or_new(axes, (2.6 + 0.1 * count + text, 1.8 + 0.1 * count + text))
     signed = bool((values < 0).any())
     cmap, bottom = ("RdBu_r", -1.0) if signed else ("Blues", 0.0)
-    image = axes.imshow(
-        np.ma.masked_invalid(cosines), cmap=cmap, vmin=bottom, vmax=1.0, interpolation="nearest"
-    )
-    axes.figure.colorbar(image, ax=axes, label="cosine", fraction=0.05)
+    image = axes.imshow(np.ma.masked_invalid(cosines), cmap=cmap, vmin=bottom, vmax=1.0, aspect="auto")
+    axes.figure.colorbar(image, ax=axes, label="cosine")
     for axis in (axes.xaxis, axes.yaxis):
         component_ticks(axis, names, named=titles is not None)
     if count <= 12:

@@ -153,6 +153,8 @@ def convergence(history: Mapping[str, Any], *, axes: Axes | None = None) -> Axes
     ValueError
         The history has no loss, or columns of different lengths.
     """
+    from matplotlib.ticker import MaxNLocator
+
     terms = ["loss"] if "loss" in history else [name for name in history if name not in OTHER]
     if not terms:
         raise ValueError(f"history must have a column that is a loss, got {', '.join(history) or 'none'}.")
@@ -174,6 +176,7 @@ def convergence(history: Mapping[str, Any], *, axes: Axes | None = None) -> Axes
         len(lines) > 1 and _positive(*lines.values())
     ):
         axes.set_yscale("log", nonpositive="mask")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=x, ylabel=shorten(terms[0].replace("_", " ")) if len(terms) == 1 else "loss")
     axes.grid(alpha=0.25)
     handles = list(axes.lines)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .canvas import COLOURS, axes_or_new, colours, component_names, grid_of, matrix, shorten
 
@@ -62,25 +62,41 @@ def top_features(
     if names is not None and len(names) != values.shape[1]:
         raise ValueError(f"names must hold {values.shape[1]} names, got {len(names)}.")
     above = component_names(titles, len(values), length=24)
-    longest = min(n, values.shape[1])
-    figure, grid = grid_of(len(values), n_columns, figure, (2.4, 0.5 + 0.17 * longest))
-    for axes, component, title in zip(grid.flat, values, above, strict=False):
+    n_bars = min(n, values.shape[1])
+    shown = [str(j) for j in range(values.shape[1])] if names is None else names
+    best = [_largest(component, n_bars) for component in values]
+    labels = [[shorten(shown[j]) for j in order] for order in best]
+    longest = max((len(label) for some in labels for label in some), default=0)
+    figure, grid = grid_of(len(values), n_columns, figure, (1.5 + 0.08 * longest, 0.5 + 0.17 * n_bars))
+    for axes, component, order, some, title in zip(grid.flat, values, best, labels, above, strict=False):
         axes.set_title(title, fontsize=9)
-        order = np.argsort(-abs(component), kind="stable")[:longest]
-        order = order[component[order] != 0]
-        labels = [shorten(j if names is None else names[j]) for j in order]
-        bars = axes.barh(np.arange(len(order)), component[order], height=0.75, color=COLOURS[0])
-        axes.bar_label(bars, fmt="%.3g", padding=2, fontsize=7)
-        axes.set_yticks(np.arange(len(order)), labels, fontsize=8)
-        axes.set(ylim=(longest - 0.4, -0.6), xticks=[])
-        axes.margins(x=0.3)
-        axes.tick_params(length=0)
-        axes.spines[["top", "right", "bottom"]].set_visible(False)
-        if not len(order):
-            axes.text(0.5, 0.5, "all zero", ha="center", va="center", fontsize=8, transform=axes.transAxes)
+        _draw_bars(axes, component[order], some)
+        axes.set_ylim(n_bars - 0.4, -0.6)
     for axes in grid.flat[len(values) :]:
         axes.set_axis_off()
     return figure
+
+
+def _largest(component: NDArray, n: int) -> NDArray[np.intp]:
+    """Return which entries are largest in magnitude, largest first, and of equal ones the first; zeros are left out."""
+    order = np.argsort(-abs(component), kind="stable")[:n]
+    return order[component[order] != 0]
+
+
+def _draw_bars(axes: Axes, weights: NDArray, labels: Sequence[str]) -> None:
+    import matplotlib
+
+    bars = axes.barh(np.arange(len(weights)), weights, height=0.75, color=COLOURS[0])
+    axes.bar_label(bars, fmt="%.3g", padding=2, fontsize=7)
+    axes.set_yticks(np.arange(len(weights)), labels, fontsize=8)
+    axes.set_xticks([])
+    axes.margins(x=0.4)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if len(weights):
+        axes.axvline(0.0, color=matplotlib.rcParams["axes.edgecolor"], linewidth=0.8)
+    else:
+        axes.text(0.5, 0.5, "all zero", ha="center", va="center", fontsize=8, transform=axes.transAxes)
 
 
 def spectra(
@@ -131,7 +147,8 @@ def spectra(
         largest = abs(values).max(axis=1, keepdims=True)
         values = 0.9 * values / np.where(largest > 0, largest, 1.0) + np.arange(count)[::-1, None]
     marker = "o" if m == 1 else None
-    for line, colour, name in zip(values, colours(count), names, strict=True):
+    paints = COLOURS[:1] * count if stacked else colours(count)  # stacked lines are told by their place
+    for line, colour, name in zip(values, paints, names, strict=True):
         axes.plot(places[order], line[order], color=colour, linewidth=1.2, marker=marker, label=name)
     if stacked:
         axes.set_yticks(np.arange(count)[::-1], names, fontsize=8 if count <= 20 else 6)

@@ -18,6 +18,8 @@ __all__ = ["heatmap", "memberships"]
 
 #: More rows than this are drawn as means of neighbours, which is what a screen would make of them anyway.
 HEATMAP_LINES, STRUCTURE_BARS = 400, 800
+#: Longest name of a group, in characters.
+GROUP_NAME = 24
 
 
 def heatmap(
@@ -62,7 +64,7 @@ def heatmap(
     names = component_names(titles, k)
     rows, groups = _ordered(amounts, order, labels)
     lines, sizes = _means(amounts[rows], list(groups.values()), HEATMAP_LINES)
-    axes = axes_or_new(axes, (2.6 + 0.16 * k, 4.2))
+    axes = axes_or_new(axes, (2.6 + 0.16 * k + 0.08 * _longest(groups), 4.2))
     top, largest = float(np.quantile(lines, 0.995)), float(lines.max())
     top = top if top > 0 else largest
     bottom = min(0.0, float(lines.min()))
@@ -70,12 +72,12 @@ def heatmap(
         np.arange(k + 1) - 0.5, np.append(0, np.cumsum(sizes)), lines,
         vmin=bottom, vmax=top if top > bottom else bottom + 1.0, rasterized=True,
     )  # fmt: skip
-    axes.figure.colorbar(mesh, ax=axes, extend="max" if largest > top else "neither")
+    axes.figure.colorbar(mesh, ax=axes, label="amount", extend="max" if largest > top else "neither")
     axes.set(ylim=(n, 0), xlabel="component", ylabel=_how_many(n, sizes, "line"))
     component_ticks(axes.xaxis, names, named=titles is not None)
     _name_groups(axes.yaxis, groups, named=labels is not None)
     for edge in np.cumsum(list(groups.values()))[:-1]:
-        axes.axhline(edge, color="white", linewidth=1.0)  # on the picture, not on paper
+        axes.axhline(edge, color="white", linewidth=10 / max(10, len(groups)))  # on the picture, not on paper
     return axes
 
 
@@ -130,7 +132,7 @@ def memberships(
     shares /= np.where(largest > 0, shares.sum(axis=1, keepdims=True), 1.0)
     rows, groups = _ordered(shares, order, labels)
     bars, sizes = _means(shares[rows], list(groups.values()), STRUCTURE_BARS)
-    axes = axes_or_new(axes, (8.0, 2.6))
+    axes = axes_or_new(axes, (8.0, 2.6 + (0.08 * _longest(groups) if _too_wide(groups) else 0.0)))
     edges = np.append(0, np.cumsum(sizes))
     heights = np.cumsum(bars, axis=1)
     floor = np.zeros(len(bars))
@@ -140,7 +142,7 @@ def memberships(
     axes.set(xlim=(0, n), ylim=(0, 1), ylabel="membership", xlabel=_how_many(n, sizes, "bar"))
     _name_groups(axes.xaxis, groups, named=labels is not None)
     for edge in np.cumsum(list(groups.values()))[:-1]:
-        axes.axvline(edge, color="white", linewidth=1.5)
+        axes.axvline(edge, color="white", linewidth=15 / max(10, len(groups)))
     axes.legend(
         loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8 if k <= 20 else 6,
         ncols=-(-k // 12), handlelength=1.0, handleheight=1.0,
@@ -193,7 +195,7 @@ def _means(
 
 def _how_many(n: int, sizes: NDArray[np.intp], mark: str) -> str:
     said = f"{n:,} row" + ("s" if n > 1 else "")
-    return said if sizes.max() == 1 else f"{said}, up to {sizes.max()} a {mark}"
+    return said if sizes.max() == 1 else f"{said} (a {mark} is the mean of up to {sizes.max()})"
 
 
 def _name_groups(axis: Axis, groups: dict[str, int], *, named: bool) -> None:
@@ -204,13 +206,23 @@ def _name_groups(axis: Axis, groups: dict[str, int], *, named: bool) -> None:
         return
     counts = np.array(list(groups.values()))
     ends = np.cumsum(counts)
-    gap = min(0.035, 1.0 / len(counts)) * ends[-1]
+    upright = axis is axis.axes.xaxis and not _too_wide(groups)
+    gap = min(0.01 + 0.011 * _longest(groups) if upright else 0.035, 1.0 / len(counts)) * ends[-1]
     places = ends - counts / 2
     for number in range(1, len(places)):
         places[number] = max(places[number], places[number - 1] + gap)
     places[-1] = min(places[-1], ends[-1])
     for number in range(len(places) - 2, -1, -1):
         places[number] = min(places[number], places[number + 1] - gap)
-    axis.set_ticks(places, [shorten(name, 20) for name in groups], fontsize=8)
-    if axis is axis.axes.xaxis and max(map(len, groups)) * len(groups) > 80:
+    axis.set_ticks(places, [shorten(name, GROUP_NAME) for name in groups], fontsize=8)
+    if axis is axis.axes.xaxis and not upright:
         axis.set_tick_params(labelrotation=90)
+
+
+def _longest(groups: dict[str, int]) -> int:
+    return min(GROUP_NAME, max(map(len, groups)))
+
+
+def _too_wide(groups: dict[str, int]) -> bool:
+    """Whether names side by side would not fit under a figure of usual width."""
+    return _longest(groups) * len(groups) > 60
