@@ -33,8 +33,10 @@ class CommandError(Exception):
 
 def usage_text(error: cyclopts.CycloptsError, tokens: Sequence[str]) -> str:
     """Return what is wrong with the arguments, and where to read on."""
-    words = [token for token in tokens[:2] if token in ("reproduce", "ddnmf", "fit", "convert")]
-    return f"{str(error).strip()} (see: {' '.join(['nonneg', *words])} --help)"
+    words = ["nonneg", *(error.command_chain or ())]
+    if "--model" in tokens[:-1]:  # whose options are those of a model
+        words += ["--model", tokens[tokens.index("--model") + 1]]
+    return f"{str(error).strip()} (see: {' '.join(words)} --help)"
 
 
 def describe_error(error: Exception) -> tuple[int, str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -24,23 +25,19 @@ __all__ = [
     "limit",
     "parse_option",
     "place",
+    "unwrapped",
     "writable",
 ]
 
 #: A switch without a --no- of its own.
-Flag = Parameter(negative=())
+Flag = Parameter(negative=(), show_default=False)
 #: Of every command.
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON object.")]
-Quiet = Annotated[
-    bool, Parameter(name=("--quiet", "-q"), negative=(), help="Say nothing but results and errors.")
-]
+Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object."), Flag]
+Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="Say nothing but results and errors."), Flag]
 Verbose = Annotated[
     bool,
-    Parameter(
-        name=("--verbose", "-v"),
-        negative=(),
-        help="Say on stderr what is done, also where it is no terminal.",
-    ),
+    Parameter(name=("--verbose", "-v"), help="Say on stderr what is done, also where it is no terminal."),
+    Flag,
 ]
 
 #: How messages begin that name a parameter: as this library words them, and as scikit-learn does.
@@ -89,6 +86,20 @@ def parse_option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def unwrapped(text: str) -> str:
+    """A docstring whose paragraphs are lines, for terminals of any width."""
+    lines: list[str] = []
+    for line in inspect.cleandoc(text).splitlines():
+        before = lines[-1] if lines else ""
+        ruled = {before[:2], line[:2]} & {"--"}
+        same = len(before) - len(before.lstrip()) == len(line) - len(line.lstrip())
+        if before.strip() and line.strip() and same and not ruled:
+            lines[-1] = f"{before} {line.strip()}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def writable(folder: Path, option: str = "--out") -> None:

@@ -1,0 +1,49 @@
+"""Options from a TOML file: ``--config FILE`` of every command. What the command line says wins."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nonneg.cli.errors import EXIT_USAGE, CommandError
+
+__all__ = ["take_config"]
+
+
+def take_config(tokens: Sequence[str]) -> tuple[list[str], dict[str, Any], str]:
+    """Return the arguments without ``--config FILE``, the options in that file, and its name.
+
+    Raises
+    ------
+    CommandError
+        With exit code 2, when there is no such file, or it is no TOML.
+    """
+    rest, file = list(tokens), None
+    for i, token in enumerate(tokens):
+        if token == "--config":
+            file = tokens[i + 1] if i + 1 < len(tokens) else ""
+            del rest[i : i + 2]
+            break
+        if token.startswith("--config="):
+            file = token.removeprefix("--config=")
+            del rest[i]
+            break
+    if file is None:
+        return rest, {}, ""
+    try:
+        found = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        text = f"--config: {file or 'no file'} cannot be read ({reason}); give a TOML file, say with loss = 'kl' in it."
+        raise CommandError(EXIT_USAGE, "usage", text) from error
+    return rest, {name: _plain(value) for name, value in found.items()}, file
+
+
+def _plain(value: Any) -> Any:
+    """A value as the command line would have it: nested ones as one word."""
+    nested = isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(item, list | dict) for item in value)
+    )
+    return repr(value) if nested else value
