@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .array import ArraySource, SparseSource
+from .as_source import as_source
 from .chunked import is_node
 from .limit import parse_limit, shown_bytes
 from .paths import open_path
@@ -42,6 +43,8 @@ def tensor_array(
     if is_node(X):
         node = tree_matrix(X, layer, name)
         X = tree_store(X, layer, name) if hasattr(node, "keys") or len(node.shape) <= 2 else node
+    elif layer is not None and not isinstance(X, Store):
+        X = as_source(X, layer=layer, name=name)  # AnnData; other data are refused
     if isinstance(X, StoredSource):
         X = X.store
     size = X.size(0, X.shape[0]) if isinstance(X, Store) else int(getattr(X, "nbytes", 0))

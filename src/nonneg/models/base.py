@@ -24,7 +24,7 @@ from ..data.products import half_squares
 from ..data.sink import check_target, refuse_data
 from ..exceptions import IncompatibleError, warn_user
 from .inputs import check_count
-from .output import codes
+from .output import codes, with_row_names
 from .reading import ReadingMixin
 from .suggest import suggestion
 from .units import loss_times, power_of
@@ -104,6 +104,7 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
             Weights of the cells; 0 means missing, whatever the cell holds. The columns of a DataFrame must be named
             as those of X, in that order, where both have names; its index is not looked at.
         W_init : array-like of shape (n_samples, n_components), optional
+            Start values; with ``H_init``.
         H_init : array-like of shape (n_components, n_features), optional
             Start values. Names of the columns of ``H_init`` are compared with those of X, as for ``weights``.
         layer, memory_limit, client, device : optional
@@ -138,10 +139,10 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         device: Any = None,
     ) -> np.ndarray:
         """Fit the model and return W: the same numbers as ``fit(X).transform(X)``."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
-        W = self._fit(X, sample_weight, weights, W_init, H_init, want_W=True)
+        data = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
+        W = self._fit(data, sample_weight, weights, W_init, H_init, want_W=True)
         self._layer = layer
-        return W
+        return with_row_names(self, W, X)
 
     def _fit(
         self, X: Any, sample_weight: Any, weights: Any, W_init: Any, H_init: Any, *, want_W: bool = False
@@ -194,13 +195,13 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         if out is not None:
             check_target(out, source=X)
         self._compare_layers(X, layer)
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
-        source = self._source(X, weights=weights, whom="transform")
+        data = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
+        source = self._source(data, weights=weights, whom="transform")
         if out is not None:
             refuse_data(out, source)
             refuse_data(out, weights)
         summary = self._check_data(source, "transform")
-        return codes(self, source, summary, out, memory_limit)
+        return with_row_names(self, codes(self, source, summary, out, memory_limit), X)
 
     def inverse_transform(self, W: Any) -> np.ndarray:
         """Return the reconstruction of X from codes W of shape (n_samples, n_components)."""

@@ -413,6 +413,16 @@ class JointNMF(IterativeFactorization):
     def _named(self, parts: list[Any]) -> Any:
         return parts if self.view_names_ is None else dict(zip(self.view_names_, parts, strict=True))
 
+    def _part_columns(self) -> Any:
+        if self._is_matrix:
+            return super()._part_columns()
+        from pandas import MultiIndex
+
+        names = self.view_names_ or range(len(self.view_widths_))
+        features = zip(names, self.view_widths_, self._feature_names(), strict=True)
+        pairs = [(view, feature) for view, m, known in features for feature in (known or range(m))]
+        return MultiIndex.from_tuples(pairs, names=["view", "feature"])
+
     def _as_views(self, source: Source) -> Views:
         assert isinstance(source, Views)
         return source

@@ -177,5 +177,13 @@ class TensorFactorization(IterativeFactorization):
         """Return what each component looks like in data space, flattened: (n_components, n_features_in_)."""
         return super().parts().reshape(-1, self.n_features_in_)
 
+    def _part_columns(self) -> Any:
+        if len(self.tensor_shape_) == 1:
+            return super()._part_columns()
+        from pandas import MultiIndex
+
+        ways = [f"way {d}" for d in range(2, 2 + len(self.tensor_shape_))]
+        return MultiIndex.from_product([range(side) for side in self.tensor_shape_], names=ways)
+
     def _part_sizes(self) -> np.ndarray:
         return np.ones((self.n_components_, 1))  # all are of one size, and may be huge

@@ -1,4 +1,4 @@
-"""Where the codes that `transform` computes go: into memory, or run by run into a file."""
+"""Where the codes that `transform` computes go: into memory, or run by run into a file; and names of their rows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from sklearn.utils._set_output import _get_output_config
 
 from ..data import Source, Summary
 from ..data.limit import parse_limit
 from ..data.runs import runs
 from ..data.sink import mapped_rows, write_rows
+from ..data.trees import is_anndata
 
-__all__ = ["codes"]
-
+__all__ = ["codes", "with_row_names"]
 
 AT_ONCE = 64
 SHARE = 4  # W of more than a quarter of the memory that the user allows is not held in it
@@ -50,6 +51,19 @@ def codes(
     if memory_limit is not None and SHARE * size > parse_limit(memory_limit):
         return mapped_rows(pieces, n)
     return model._transform_source(source)
+
+
+def with_row_names(model: Any, W: Any, X: Any) -> Any:
+    """W with the names that an AnnData X has for its rows, where ``set_output`` asks for a pandas DataFrame.
+
+    scikit-learn does this for X that are DataFrames.
+    """
+    wanted = _get_output_config("transform", model)["dense"]
+    if wanted != "pandas" or not is_anndata(X) or not isinstance(W, np.ndarray):
+        return W
+    from pandas import DataFrame
+
+    return DataFrame(W, index=X.obs_names, copy=False)
 
 
 def _pieces(model: Any, source: Source, summary: Summary) -> Iterator[np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ..exceptions import MissingExtraError
 from ..metrics import hoyer_sparsity
 from .cells import checked_names
 from .certificate import duplicate_components
@@ -87,6 +88,39 @@ class ReadingMixin:
             [(j if known is None else known[j], float(row[j])) for j in map(int, best)]
             for row, best in zip(parts, order, strict=True)
         ]
+
+    def components_frame(self) -> Any:
+        """Return the ``parts()`` as a pandas DataFrame with names: one row a component, one column a feature.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_components, n_features_in_)
+            Its index is ``get_feature_names_out()``. Its columns have the names that X had at fit, or positions where
+            it had none; those of a model of n-way arrays have two levels or more, a position on each way but the
+            first, and those of a `JointNMF` of several views have two, view and feature.
+
+        Raises
+        ------
+        MissingExtraError
+            Where pandas is not installed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from nonneg import NMF
+        >>> X = pd.DataFrame({"sun": [4.0, 0, 2], "rain": [0, 3.0, 3], "wind": [0, 1.0, 1]})
+        >>> model = NMF(2, tol=1e-8, random_state=0).fit(X)
+        >>> frame = model.components_frame()
+        >>> sorted(frame.idxmax(axis=1)), list(frame.index)
+        (['rain', 'sun'], ['nmf0', 'nmf1'])
+        """
+        check_is_fitted(self)
+        try:
+            from pandas import DataFrame
+        except ImportError as error:
+            raise MissingExtraError("pandas", "data", "components_frame") from error
+        model: Any = self
+        return DataFrame(model.parts(), index=model.get_feature_names_out(), columns=self._part_columns())
 
     def edit(self, X: Any, changes: Mapping[int, Any], *, weights: Any = None) -> np.ndarray:
         """Reconstruct X with some amounts changed: parts strengthened, weakened, removed or exchanged.
@@ -185,6 +219,10 @@ class ReadingMixin:
     def _part_names(self) -> Any:
         """Names of the columns of ``parts()``, None where there are none."""
         return getattr(self, "feature_names_in_", None)
+
+    def _part_columns(self) -> Any:
+        """What a DataFrame has for the columns of ``parts()``: their names, None where positions do."""
+        return self._part_names()
 
 
 def summary_of_parts(parts: np.ndarray, effects: np.ndarray, components: Any) -> dict[str, Any]:

@@ -41,9 +41,8 @@ class UnweightedFactorization(Factorization):
         device: Any = None,
     ) -> Factorization:  # fmt: skip
         """Fit the model to X; as `Factorization.fit`, without weights."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
-        self._fit(X, None, None, W_init, H_init)
-        return self
+        how: Any = {"layer": layer, "memory_limit": memory_limit, "client": client, "device": device}
+        return super().fit(X, W_init=W_init, H_init=H_init, **how)
 
     @_refusing_weights
     def fit_transform(  # type: ignore[override]
@@ -52,8 +51,8 @@ class UnweightedFactorization(Factorization):
         device: Any = None,
     ) -> np.ndarray:  # fmt: skip
         """Fit the model and return W."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
-        return self._fit(X, None, None, W_init, H_init, want_W=True)
+        how: Any = {"layer": layer, "memory_limit": memory_limit, "client": client, "device": device}
+        return super().fit_transform(X, W_init=W_init, H_init=H_init, **how)
 
 
 class WeightedCellsFactorization(UnweightedFactorization):
@@ -68,9 +67,8 @@ class WeightedCellsFactorization(UnweightedFactorization):
         device: Any = None,
     ) -> Factorization:  # fmt: skip
         """Fit the model to X; as `Factorization.fit`, without weights of rows."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
-        self._fit(X, None, weights, W_init, H_init)
-        return self
+        how: Any = {"layer": layer, "memory_limit": memory_limit, "client": client, "device": device}
+        return Factorization.fit(self, X, weights=weights, W_init=W_init, H_init=H_init, **how)
 
     @_refusing_weights
     def fit_transform(  # type: ignore[override]
@@ -79,5 +77,5 @@ class WeightedCellsFactorization(UnweightedFactorization):
         device: Any = None,
     ) -> np.ndarray:  # fmt: skip
         """Fit the model and return W."""
-        X = self._opened(X, layer=layer, memory_limit=memory_limit, client=client, device=device)
-        return self._fit(X, None, weights, W_init, H_init, want_W=True)
+        how: Any = {"layer": layer, "memory_limit": memory_limit, "client": client, "device": device}
+        return Factorization.fit_transform(self, X, weights=weights, W_init=W_init, H_init=H_init, **how)
