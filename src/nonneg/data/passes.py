@@ -113,6 +113,9 @@ class Passes(Workers):
         import cloudpickle
         from dask import delayed
 
+        for array in rows:  # not those in out: what is read may be read again, where a step is taken back
+            if isinstance(array, Rows) and array.age >= REST_EVERY and self._shared():
+                self._rest(array)
         cuts = source.bounds()
         blob = delayed(cloudpickle.dumps((work, source if with_X else None, merge)), traverse=False)
         ways = [(array.shape[1], array.dtype) for array in out]
@@ -141,9 +144,6 @@ class Passes(Workers):
         del blocks
         for found in gathered(self.client, futures):
             yield pickle.loads(found)
-        for array in out:
-            if array.age >= REST_EVERY and self._shared():
-                self._rest(array)
 
     def _rest(self, array: Rows) -> None:
         """Write the blocks down, and let reading them be all of their past."""
