@@ -1,0 +1,60 @@
+"""How much of each component the rows have: W as a heat map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ... import plots
+from ..blocks import Drawing, Section
+from ..facts import Facts
+from ..figures import drawn
+from ..words import counted, percent
+
+__all__ = ["amounts"]
+
+MOST = 60
+
+
+def amounts(facts: Facts) -> Section | None:
+    """Heat map of W; None without rows."""
+    W = facts.W
+    if W is None or not len(W):
+        return None
+    zeros = float(np.mean(W == 0))
+    sentences = [
+        f"W has {counted(len(W), 'row')} and {counted(facts.k, 'component')}. {percent(zeros)} of its entries are zero."
+    ]
+    blank = int((W == 0).all(axis=1).sum())
+    cautions = []
+    if blank:
+        cautions.append(
+            f"{counted(blank, 'row')} {'has' if blank == 1 else 'have'} no amount of any component: the model says "
+            "nothing of them."
+        )
+    if facts.shares is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            entropy = -np.where(facts.shares > 0, facts.shares * np.log(facts.shares), 0).sum(axis=1)
+        effective = float(np.median(np.exp(entropy)))
+        sentences.append(
+            f"Half of the rows are a mixture of {effective:.1f} components or more (exp of the entropy of "
+            "their shares)."
+        )
+    else:
+        cautions.append("Codes of this model have any sign: they are coordinates, not amounts.")
+    chosen = np.sort(facts.largest_first()[:MOST])
+    titles = None if len(chosen) == facts.k else [str(j) for j in chosen]
+    labels = facts.labels
+    by = None if labels is None or not labels.are_classes else np.array(labels.names)[labels.codes]
+    svg = drawn(
+        lambda axes: plots.heatmap(W[:, chosen], labels=by, titles=titles, axes=axes),
+        "amounts",
+        size=(4.8, 4.2),
+    )
+    alt = f"Heat map of W: {percent(zeros)} of the entries are zero."
+    if facts.dominant is not None:
+        counts = np.bincount(facts.dominant, minlength=facts.k)
+        first = int(counts.argmax())
+        alt += f" Component {first} leads the most rows, {counts[first]:,} of {len(W):,}."
+    order = "by label, then " if by is not None else ""
+    caption = f"A line a row of X, sorted {order}by the strongest component; a column a component."
+    return Section("amounts", "Amounts in the rows", sentences, cautions, [Drawing(svg, alt, caption)])
