@@ -150,14 +150,15 @@ def _called(option: Option, node: ast.Call, known: Mapping[str, Callable[..., An
         value = _built(option, tree, {})
         is_file = isinstance(value, str) and key in own and own[key].is_array
         found[key] = _array(option, value) if is_file else value
-    needed = [key for key, one in own.items() if one.default is inspect.Parameter.empty and key not in found]
-    if needed or len(node.args) > len(own) or not set(found) <= set(own):
+    needed = {key for key, one in own.items() if one.default is inspect.Parameter.empty}
+    if not needed <= set(found) <= set(own) or len(found) < len(node.args) + len(node.keywords):
         text = f"{option.flag}: {ast.unparse(node)} does not go; write {name}({', '.join(own)})."
         raise CommandError(EXIT_USAGE, "usage", text)
     try:
         return known[name](**found)
     except (TypeError, ValueError) as error:
-        raise CommandError(EXIT_USAGE, "usage", f"{option.flag}: {name}: {error}") from error
+        text = f"{option.flag}: {name}: {str(error).removeprefix(f'{name}: ')}"
+        raise CommandError(EXIT_USAGE, "usage", text) from error
 
 
 # -- arrays ---------------------------------------------------------------------------------------------------
@@ -169,19 +170,19 @@ def _array(option: Option, word: str) -> Any:
 
     from nonneg.data.paths import open_path
 
-    path = Path(word)
-    if not path.exists():
-        raise _refused(option, word, {})
+    if not Path(word).exists():
+        raise CommandError(EXIT_USAGE, "usage", f"{option.flag}: there is no file {word}.")
     try:
-        found = open_path(path, option.flag, several=True)
+        found = open_path(word, option.flag, several=True)
     except (ValueError, TypeError, OSError) as error:
         text = str(error).removeprefix(f"{option.flag}: ")
         raise CommandError(EXIT_DATA, "data", f"{option.flag}: {text}") from error
     if isinstance(found, dict):
         return found if "dict" in option.type else list(found.values())
-    if "(n_samples,)" in option.type or option.type.startswith("array-like of int"):
+    counts = option.type.startswith("array-like of int")
+    if counts or "(n_samples,)" in option.type:
         found = np.ravel(np.asarray(found))
-    return _counted(found) if "int" in option.type or "(p, 2)" in option.type else found
+    return _counted(found) if counts or "(p, 2)" in option.type else found
 
 
 def _counted(found: Any) -> Any:
