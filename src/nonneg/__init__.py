@@ -21,7 +21,18 @@ _FUNCTIONS = {
     "nonnegative_rank_factorization": "nonneg.exact",
 }
 _HOMES = {**MODELS, **_FUNCTIONS}
-_ROOMS = ("clustering", "datasets", "deep", "exact", "exceptions", "losses", "metrics", "penalties", "plots")
+_ROOMS = (
+    "anndata",
+    "clustering",
+    "datasets",
+    "deep",
+    "exact",
+    "exceptions",
+    "losses",
+    "metrics",
+    "penalties",
+    "plots",
+)
 
 __all__ = ["__version__", *_HOMES, *_ROOMS]
 

@@ -54,7 +54,7 @@ def load(name: str, split: Split = "train", *, path: str | os.PathLike[str] | No
     Returns
     -------
     Bunch
-        `data` (n, m): uint8 for images, CSR of float32 for counts of molecules and words, else float64 or uint16;
+        `data` (n, m): uint8 for images, CSR of int32 for counts of molecules and words, else float64 or uint16;
         `target` int64 (n,) and `target_names`, or None where there are no labels; `image_shape` (rows, columns), or
         None where rows are no images; `feature_names`; `DESCR`. Data from packages have `sample_names` too, or None;
         ``all-aml`` has `feature_descriptions` and ``indian-pines`` `sample_shape` (rows, columns) of its pixels.

@@ -100,7 +100,7 @@ def counts_of_logs(logs: csr_array) -> csr_array:
 
     Returns
     -------
-    csr_array of float32, of the same shape
+    csr_array of int32, of the same shape
     """
     logs = csr_array(logs, copy=True)
     logs.eliminate_zeros()
@@ -108,7 +108,7 @@ def counts_of_logs(logs: csr_array) -> csr_array:
     scaled = np.expm1(logs.data.astype(np.float64))
     ones = np.ones(len(sizes))
     ones[sizes > 0] = np.minimum.reduceat(scaled, logs.indptr[:-1][sizes > 0])
-    counts = np.rint(scaled / np.repeat(ones, sizes)).astype(np.float32)
+    counts = np.rint(scaled / np.repeat(ones, sizes)).astype(np.int32)
     found = csr_array((counts, logs.indices, logs.indptr), shape=logs.shape)
     found.sort_indices()
     return found
@@ -191,7 +191,7 @@ def _reuters(folder: Path) -> Bunch:
     rows = np.repeat(np.arange(len(documents)), [len(document) for document in documents])
     shape = len(titles), len(words)
     return Bunch(
-        data=csr_array((counts.astype(np.float32), (rows, columns)), shape=shape),
+        data=csr_array((counts.astype(np.int32), (rows, columns)), shape=shape),
         target=None,
         target_names=None,
         feature_names=words,
