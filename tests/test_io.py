@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import struct
 import zipfile
 
 import numpy as np
@@ -159,6 +161,8 @@ def test_what_a_class_does_not_know_is_refused(tmp_path):
         {"state": {**state, "components_": {"@array": "nowhere"}}},
         {"state": [1, 2]},
         {"state": {**state, "labels_": {"@strings": ["a"], "shape": [2]}}},
+        {"state": {**state, "labels_": {"@pickle": "gASVAA=="}}},
+        {"state": {**state, "kkt_residual_": {"@float": "much"}}},
     ):
         write_bundle(path, {**meta, **change}, arrays)
         with pytest.raises(ValueError, match=r"model.nonneg: does not hold what nonneg .* keeps of NMF"):
@@ -191,3 +195,66 @@ def test_saving_twice_replaces_the_file_and_leaves_no_other(tmp_path):
     assert nonneg.load(str(path)).n_components_ == 2 and len(list(tmp_path.iterdir())) == 1
     with pytest.raises(OSError, match=r"absent|No such file"):
         second.save(tmp_path / "absent" / "x")
+
+
+def strictly(text):
+    """JSON as RFC 8259 has it, and as R and Julia read it: without NaN and infinity."""
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def read_without_library(path):
+    """A model as docs/files.md says that it lies in the file, with bytes and numbers alone."""
+    content = path.read_bytes()
+    assert hashlib.sha256(content[:-64]).hexdigest() == content[-64:].decode()
+    with zipfile.ZipFile(path) as archive:
+        meta, raw = strictly(archive.read("model.json")), archive.read("arrays.safetensors")
+    (length,) = struct.unpack("<Q", raw[:8])
+    kinds, arrays = {"F64": "d", "F32": "f", "I64": "q", "U8": "B", "BOOL": "?"}, {}
+    for name, entry in strictly(raw[8 : 8 + length]).items():
+        start, stop = (8 + length + offset for offset in entry["data_offsets"])
+        kind, shape = kinds[entry["dtype"]], entry["shape"]
+        arrays[name] = list(struct.unpack(f"<{math.prod(shape)}{kind}", raw[start:stop])), shape
+    return meta, arrays
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_file_is_read_without_this_library(dtype, tmp_path):
+    model = fitted(FRAME.astype(dtype), max_iter=5, penalty_H=pen.Box(0.0, math.inf), tol=np.float64(1e-3))
+    model.save(tmp_path / "m.nmf")
+    meta, arrays = read_without_library(tmp_path / "m.nmf")
+    assert meta["schema"] == 1 and meta["class"] == "NMF"
+    assert meta["parameters"]["n_components"] == 3 and meta["parameters"]["penalty_W"] is None
+    assert meta["parameters"]["tol"] == {"@scalar": ["<f8", 1e-3]}
+    assert meta["parameters"]["penalty_H"]["@penalty"]["params"]["high"] == {"float": "inf"}
+    assert meta["state"]["feature_names_in_"] == {"@strings": FRAME.columns.tolist(), "shape": [9]}
+    assert meta["state"]["components_"] == {"@array": "state.components_"}
+    values, (rows, columns) = arrays["state.components_"]
+    for k in range(rows):  # the last way is the fastest
+        assert values[k * columns : (k + 1) * columns] == model.components_[k].tolist()
+    again = nonneg.load(tmp_path / "m.nmf")
+    assert again.penalty_H == model.penalty_H and again.tol == model.tol and type(again.tol) is np.float64
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan"), np.float64("-inf"), 0.1])
+def test_numbers_that_json_lacks_come_back(value, tmp_path):
+    model = fitted(X, max_iter=3)
+    model.extra_, model.nested_ = value, {"of": [value, (value, "NaN")]}
+    again = there_and_back(model, tmp_path)
+    with zipfile.ZipFile(tmp_path / "model.nonneg") as archive:
+        strictly(archive.read("model.json"))
+    for found in (again.extra_, again.nested_["of"][0], again.nested_["of"][1][0]):
+        assert type(found) is type(value) and np.array_equal(found, value, equal_nan=True)
+    assert again.nested_["of"][1][1] == "NaN"
+
+
+def test_a_file_with_nan_as_python_writes_it_is_read(tmp_path):
+    path = tmp_path / "model.nonneg"
+    fitted(X, max_iter=3).save(path)
+    meta, arrays = read_bundle(path)
+    meta["state"]["kkt_residual_"] = math.nan
+    write_bundle(path, meta, arrays)
+    assert math.isnan(nonneg.load(path).kkt_residual_)

@@ -2,12 +2,14 @@
 
 The file is a bundle (see `nonneg.files`): ``model.json`` holds the schema version, the registered name of the class,
 its parameters, its fitted attributes and library versions; ``arrays.safetensors`` every array, named by where it
-belongs. Loading builds the class from `nonneg.registry` and refuses what it does not know.
+belongs. Loading builds the class from `nonneg.registry` and refuses what it does not know. The JSON is that of
+RFC 8259, without NaN and infinity, which readers in other languages refuse.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import platform
 from typing import Any
@@ -82,10 +84,12 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
     """JSON for ``value``; arrays go into ``arrays`` under their path."""
+    if isinstance(value, np.generic):  # before float, which float64 is too
+        return {"@scalar": [value.dtype.str, _encode(value.item(), where, arrays)]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"@float": repr(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, np.generic):
-        return {"@scalar": [value.dtype.str, value.item()]}
     if isinstance(value, np.ndarray):
         if value.dtype.kind in "OUS":
             return {"@strings": [str(item) for item in value.ravel()], "shape": list(value.shape)}
@@ -114,9 +118,11 @@ def _decode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         return value
     if "@array" in value:
         return arrays[value["@array"]]
+    if "@float" in value:
+        return float(value["@float"])
     if "@scalar" in value:
         dtype, item = value["@scalar"]
-        return np.dtype(dtype).type(item)
+        return np.dtype(dtype).type(_decode(item, arrays))
     if "@strings" in value:
         return np.array(value["@strings"], dtype=object).reshape(value["shape"])
     if "@tuple" in value:
@@ -129,4 +135,6 @@ def _decode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         from .losses import BetaLoss
 
         return BetaLoss(value["@beta"])
+    if unknown := [key for key in value if key.startswith("@")]:
+        raise ValueError(f"{unknown[0]!r} is no kind of value")
     return {key: _decode(item, arrays) for key, item in value.items()}

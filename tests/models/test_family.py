@@ -5,7 +5,6 @@ The mathematics of each has a file of its own.
 
 from __future__ import annotations
 
-import pickle
 import warnings
 
 import numpy as np
@@ -130,18 +129,6 @@ def test_same_seed_same_bits(name):
     model = fresh(name)
     X = data_for(model)
     assert np.array_equal(model.fit_transform(X), clone(model).fit_transform(X))
-
-
-@every_model
-def test_files_and_pickles(name, tmp_path):
-    model = fresh(name)
-    X = data_for(model)
-    model.fit(X).save(tmp_path / "model.nmf")
-    for again in (nonneg.load(tmp_path / "model.nmf"), pickle.loads(pickle.dumps(model))):
-        assert np.array_equal(again.transform(X), model.transform(X))
-        assert vars(again).keys() == vars(model).keys()
-    with pytest.raises(NotFittedError):
-        clone(model).transform(X)
 
 
 @every_model
