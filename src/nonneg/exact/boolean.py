@@ -27,7 +27,7 @@ EXCHANGED = 3  # components that are tried
 
 
 class BooleanNMF(IterativeFactorization):
-    """Boolean matrix factorization: (W ∘ H)_ij = max_k W_ik H_kj, an *or* of *and*s, with the fewest wrong cells.
+    """Boolean matrix factorization: (W ∘ H)_ij = max_k W_ik H_kj, an *or* of *ands*, with the fewest wrong cells.
 
         min over W ∈ {0, 1}^(n × k), H ∈ {0, 1}^(k × m) of ½ Σ_ij s_i |x_ij − (W ∘ H)_ij|
 

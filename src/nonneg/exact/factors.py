@@ -50,7 +50,7 @@ class ExactResult:
 
 
 @validate_params(
-    {"r": [Interval(Integral, 1, None, closed="left")], **SEARCH}, prefer_skip_nested_validation=True
+    {"r": [Interval(Integral, 1, None, closed="left")]} | SEARCH, prefer_skip_nested_validation=True
 )
 def exact_nmf(
     X: Any,

@@ -41,7 +41,7 @@ class DANMF(NodeNamesMixin, StackedFactorization):
     r"""Deep autoencoder-like NMF: non-negative layers that decode the memberships, and encode them backwards.
 
     .. math::
-        \min_{W, Z_1, \dots, Z_p \ge 0}
+        \min_{W, Z_1, \ldots, Z_p \ge 0}
         \tfrac12 \lVert X - W M \rVert^2 + \tfrac12 \lVert W - X M^\top \rVert^2
         + \tfrac{\lambda}{2} \operatorname{tr}(W^\top L W), \qquad M = Z_p \cdots Z_1
 

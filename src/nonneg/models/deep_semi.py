@@ -31,7 +31,7 @@ FLOOR = 0.2  # of a cluster's mean amount: what a start gives to all rows (Ding,
 class DeepSemiNMF(StackedFactorization):
     r"""Deep semi-NMF: non-negative codes on every layer, parts of any sign.
 
-    .. math:: \min_{W \ge 0,\; Z_1, \dots, Z_p} \tfrac12 \sum_i s_i \lVert x_i - w_i Z_p \cdots Z_1 \rVert^2
+    .. math:: \min_{W \ge 0,\; Z_1, \ldots, Z_p} \tfrac12 \sum_i s_i \lVert x_i - w_i Z_p \cdots Z_1 \rVert^2
 
     X (n, m) may have any sign; s are the row weights (1). Layer l has k_l codes a row, W_l (n, k_l) ≥ 0, and parts
     Z_l … Z_1 (k_l, m) in data space: the last, narrowest layer is the code W, those before it describe the same rows
