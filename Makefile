@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: demo test campaign lint clean
+.PHONY: demo test docs campaign lint clean
 
 demo: $(STAMP)
 	$(BIN)/nonneg reproduce ddnmf --dataset digits --out $(DEMO)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# the site, in docs/_build/html/index.html; scripts of the gallery run again when they have changed
+docs: $(STAMP)
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html
 
 # a quarter of an hour: a hundred kills of running fits, more than ten thousand damaged files
 campaign: $(STAMP)
@@ -30,4 +34,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) $(DEMO) dist build
+	rm -rf $(VENV) $(DEMO) dist build docs/_build docs/auto_examples docs/api/generated
