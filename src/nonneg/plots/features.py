@@ -77,6 +77,19 @@ def top_features(
     return figure
 
 
+def _places(x: ArrayLike, m: int) -> NDArray:
+    """Return m numbers, also of texts such as names of columns, or m dates."""
+    found = np.asarray(x)
+    if found.shape != (m,):
+        raise ValueError(f"x must have one entry for each of {m} features, got shape {found.shape}.")
+    try:
+        return found if found.dtype.kind == "M" else found.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"x must hold numbers or dates, got {found[0]!r}, …: leave it out for 0, 1, …."
+        ) from None
+
+
 def _largest(component: NDArray, n: int) -> NDArray[np.intp]:
     """Return which entries are largest in magnitude, largest first, and of equal ones the first; zeros are left out."""
     order = np.argsort(-abs(component), kind="stable")[:n]
@@ -117,7 +130,8 @@ def spectra(
     H : array-like of shape (k, m)
         Components.
     x : array-like of shape (m,), optional
-        Where the features lie, in any order; by default 0, 1, ….
+        Where the features lie, in any order: numbers (also as text, as names of columns are) or dates; by default
+        0, 1, ….
     stacked : bool, optional
         By default from 7 components on.
     titles : sequence of k str, optional
@@ -132,14 +146,12 @@ def spectra(
     Raises
     ------
     ValueError
-        H is not a finite matrix, or `x` or `titles` does not fit it.
+        H is not a finite matrix, or `x` or `titles` does not fit it, or `x` holds other texts than numbers.
     """
     values = matrix(H, "H")
     count, m = values.shape
     names = component_names(titles, count)
-    places = np.arange(m) if x is None else np.asarray(x)
-    if places.shape != (m,):
-        raise ValueError(f"x must have one entry for each of {m} features, got shape {places.shape}.")
+    places = np.arange(m) if x is None else _places(x, m)
     order = np.argsort(places, kind="stable")
     stacked = count > 6 if stacked is None else stacked
     axes = axes_or_new(axes, (6.0, 3.2 if not stacked else 1.2 + 0.25 * count))

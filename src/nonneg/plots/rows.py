@@ -161,8 +161,10 @@ def _ordered(
         rows = np.lexsort((-largest, strongest))
     else:
         rows = np.asarray(order)
-        if rows.shape != (n,) or not np.array_equal(np.sort(rows), np.arange(n)):
-            raise ValueError(f"order must hold each row number from 0 to {n - 1} once.")
+        if rows.dtype.kind not in "iu" or not np.array_equal(np.sort(rows, axis=None), np.arange(n)):
+            raise ValueError(
+                f"order must hold each row number from 0 to {n - 1} once, got shape {rows.shape}."
+            )
     if labels is None:
         return rows, {"": n}
     classes = np.asarray(labels)
@@ -190,7 +192,7 @@ def _means(
         first += count
     where = np.concatenate(starts)
     sizes = np.diff(np.append(where, n))
-    return np.add.reduceat(values / 2**10, where, axis=0) / sizes[:, None] * 2**10, sizes
+    return np.add.reduceat(values, where, axis=0) / sizes[:, None], sizes
 
 
 def _how_many(n: int, sizes: NDArray[np.intp], mark: str) -> str:
