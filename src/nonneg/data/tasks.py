@@ -6,6 +6,10 @@ to another process in arrays of its own.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
+import os
 import pickle
 from typing import Any
 
@@ -22,6 +26,7 @@ def run_block(
     blob: bytes, cut: tuple[int, int], of_X: Any, ways: list[tuple[int, Any]], rows: list[Any]
 ) -> Any:
     """One block of a pass: the rows that it wrote, and what it found; the latter alone where it writes none."""
+    keep_memory()
     work, source, merge = pickle.loads(blob)
     written = [np.empty((cut[1] - cut[0], k), dtype) for k, dtype in ways]
     read = [rows_of(array) for array in rows]
@@ -37,6 +42,20 @@ def run_block(
             found = worked(source, work, cut, [*written, *read], merge)
     said = pickle.dumps(found, protocol=5)
     return (tuple(written), said) if ways else said
+
+
+@functools.cache
+def keep_memory() -> None:
+    """Let malloc keep 64 MB of what this worker has freed, where Dask has told it to keep none.
+
+    Dask starts its workers with ``MALLOC_TRIM_THRESHOLD_=65536``. glibc then maps every array of more than 128 kB anew
+    and gives it back at once, and the faults of its pages take longer than the products of a block.
+    """
+    if "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        with contextlib.suppress(OSError, AttributeError):  # no glibc
+            set_option = ctypes.CDLL(None).mallopt
+            set_option(-1, 1 << 26)  # M_TRIM_THRESHOLD
+            set_option(-3, 1 << 25)  # M_MMAP_THRESHOLD, the largest that there is
 
 
 def made_of_block(blob: bytes, cut: tuple[int, int], of_X: Any) -> np.ndarray:
