@@ -58,6 +58,8 @@ suppress_warnings = ["config.cache"]  # the gallery's settings hold a function
 myst_heading_anchors = 4
 myst_enable_extensions: list[str] = []
 
+smartquotes = False  # "kl" is a value
+
 # `name` in a docstring is a link where there is such an object, and plain where there is none
 default_role = "py:obj"
 autosummary_generate = True

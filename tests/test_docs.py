@@ -1,7 +1,13 @@
-"""The code in the documents runs: every ```python block, page by page, and every script of examples/."""
+"""The code in the documents runs: every ```python block, page by page, and every script of examples/.
+
+And the site has everything, which is seen without building it: `make docs` does that.
+"""
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -15,9 +21,26 @@ from sklearn.exceptions import ConvergenceWarning
 import nonneg
 
 ROOT = Path(__file__).parents[1]
-PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))) if path.is_file()]
-OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]  # without code that runs
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+DOCS = ROOT / "docs"
+MADE = {"_build", "auto_examples", "generated", "work", "runs", "raw"}  # by `make docs` and by studies
+
+
+def pages_in(folder: str) -> list[Path]:
+    """Pages that are written by hand."""
+    return [
+        path for path in sorted((ROOT / folder).rglob("*.md")) if not MADE & set(path.relative_to(ROOT).parts)
+    ]
+
+
+def name_of(path: Path) -> str:
+    """The path in the repository."""
+    return path.relative_to(ROOT).as_posix()
+
+
+PAGES = [ROOT / "README.md", *pages_in("docs")]
+AROUND = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *pages_in("experiments"), *pages_in("benchmarks")]
+OTHER_PAGES = [*AROUND, ROOT / "examples" / "README.md"]  # without code that runs
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 # Pages of the gallery run with warnings as errors (but for the one that Agg has no window), and are drawn.
 STRICT = ["-W", "error", "-W", "ignore:FigureCanvasAgg is non-interactive"]
 DRAW = """
@@ -28,6 +51,9 @@ for number in plt.get_fignums():
     plt.figure(number).savefig(f"{number}.png")
 """
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TOCTREE = re.compile(r"^```\{toctree\}\n((?::[^\n]*\n)*)(.*?)^```$", re.MULTILINE | re.DOTALL)
+LISTED = re.compile(r"^   (nonneg\.[\w.]+)$", re.MULTILINE)
+FORMULA = re.compile(r":math:`([^`]*)`|\.\. math::(.*?)(?=\n\s*\n|\Z)", re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(#[^)\s]*)?\)")
 
 
@@ -42,7 +68,7 @@ def code_of(page: Path) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NONNEG_OFFLINE", "1")
@@ -58,13 +84,13 @@ def anchors_of(page: Path) -> set[str]:
     return {"#" + re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda path: path.name)
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=name_of)
 def test_relative_links_lead_somewhere(page):
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" in target or target.startswith("mailto:"):
             continue
         there = page.parent / target if target else page
-        assert there.exists(), f"{page.name} links to {target}"
+        assert there.is_file(), f"{page.name} links to {target}"
         if anchor:
             assert anchor in anchors_of(there), f"{page.name} links to {target}{anchor}"
 
@@ -93,7 +119,7 @@ def test_every_parameter_is_told_of(name, page):
 @pytest.mark.parametrize(
     "script",
     [pytest.param(path, marks=[pytest.mark.slow] if "ddnmf" in path.name else []) for path in EXAMPLES],
-    ids=lambda path: path.name,
+    ids=name_of,
 )
 def test_examples_run(script, tmp_path):
     environment = os.environ | {"MPLBACKEND": "Agg", "NONNEG_OFFLINE": "1"}
@@ -111,8 +137,75 @@ def test_examples_run(script, tmp_path):
 def test_the_gallery_lists_every_example():
     page = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     assert {target for target, _ in LINK.findall(page) if target.endswith(".py")} == {
-        path.name for path in EXAMPLES
+        path.relative_to(ROOT / "examples").as_posix() for path in EXAMPLES
     }
+
+
+def below(page: Path) -> set[Path]:
+    """Pages that the tables of contents of a page name; entries may be patterns."""
+    found = set()
+    for options, entries in TOCTREE.findall(page.read_text(encoding="utf-8")):
+        for entry in re.findall(r"^(?:.*<)?([^\s>]+)>?$", entries, re.MULTILINE):
+            matches = (
+                page.parent.glob(f"{entry}.md") if ":glob:" in options else [page.parent / f"{entry}.md"]
+            )
+            paths = {path.resolve() for path in matches}
+            assert entry.startswith("auto_examples") or all(map(Path.is_file, paths)), (
+                f"{page.name} lists {entry}"
+            )
+            found |= paths
+    return found
+
+
+def test_every_page_can_be_reached():
+    """The site has no page that no table of contents names, down from the first one."""
+    reached, new = set(), {DOCS / "index.md"}
+    while new:
+        reached |= new
+        new = set().union(*(below(page) for page in new if page.is_file())) - reached
+    lost = sorted(str(path.relative_to(ROOT)) for path in {*pages_in("docs"), *AROUND} - reached)
+    assert not lost, f"no toctree names {lost}: docs/guide.md is where most pages belong"
+
+
+def test_every_table_of_the_benchmarks_is_listed():
+    page = DOCS / "benchmarks.md"
+    linked = {(DOCS / target).resolve() for target, _ in LINK.findall(page.read_text(encoding="utf-8"))}
+    assert set(pages_in("benchmarks")) <= linked
+
+
+def test_every_public_name_is_in_the_reference():
+    listed = [
+        name
+        for page in (DOCS / "api").glob("*.md")
+        for name in LISTED.findall(page.read_text(encoding="utf-8"))
+    ]
+    assert len(set(listed)) == len(listed), "a name stands twice in docs/api"
+    documented = []
+    for name in listed:
+        home, _, last = name.rpartition(".")
+        documented.append(getattr(importlib.import_module(home), last))
+    rooms = [nonneg, *(importlib.import_module(f"nonneg.{room}") for room in nonneg._ROOMS)]
+    for room in rooms:
+        things = {name: getattr(room, name) for name in room.__all__}
+        public = {
+            name for name, thing in things.items() if inspect.isclass(thing) or inspect.isfunction(thing)
+        }
+        missing = sorted(name for name in public if things[name] not in documented)
+        assert not missing, f"docs/api has no line for {missing} of {room.__name__}"
+
+
+def test_formulas_of_docstrings_can_be_drawn():
+    """The site has them as MathML, made by docutils, which knows less than TeX."""
+    from docutils.utils.math.latex2mathml import tex2mathml
+
+    found = 0
+    for path in Path(nonneg.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                for inline, block in FORMULA.findall(ast.get_docstring(node) or ""):
+                    assert tex2mathml((inline or block).strip(), as_block=bool(block)).startswith("<math")
+                    found += 1
+    assert found > 10
 
 
 def profile_table() -> str:
