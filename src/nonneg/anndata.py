@@ -38,8 +38,8 @@ def nmf(
     Parameters
     ----------
     adata : anndata.AnnData
-        In memory or backed. Counts are what the default loss is for; any non-negative numbers do, logarithms too, but
-        not scaled ones.
+        In memory or backed (then read in parts, unless genes are left out). Counts are what the default loss is for; any
+        non-negative numbers do, logarithms too, but not scaled ones.
     n_components : int, default=10
         k, the number of programs.
     layer : str, optional
