@@ -106,3 +106,15 @@ bottom.set(xlim=(0, 5.5), xlabel="time (s)", title="Amounts: when they sound")
 for axes in (middle, bottom):
     axes.set_yticks(range(4), labels)
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * Magnitudes add up only roughly: two harmonics at one frequency add with their phases. That is where the dB
+#   are lost.
+# * A note is one part as long as its spectrum keeps its shape. Sounds that change take several parts, or
+#   :doc:`ConvolutiveNMF </docs/family/sounds>`; voices take :doc:`a network <plot_speech_in_noise>`.
+# * With more parts than notes some note is split, into attack and tail perhaps; its parts share their timing.
+# * ``loss="itakura-saito"`` on powers gives quiet cells as much weight as loud ones (Févotte, Bertin and
+#   Durrieu 2009), and needs X > 0.

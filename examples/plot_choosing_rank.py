@@ -5,8 +5,8 @@ Choosing the rank: how many parts?
 Every further part lowers the error, so the error cannot say how many there are. Three things can say
 something: how well cells are predicted that the fit did not see, whether other starts find the same parts
 again, and how far the error is from that of the SVD, which no factorization of that rank can beat. They are
-shown on a matrix whose number of parts is known, where they agree, and on handwritten digits, where
-nobody knows it and they do not.
+shown on a matrix whose number of parts is known, where they agree, and on handwritten digits, where nobody
+knows it and they do not.
 
 The planted matrix has 150 rows, 60 columns, five parts, and noise of 30 % of its mean. The digits are 200
 images of 8 × 8 pixels (Alpaydin and Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0; they come with

@@ -101,3 +101,18 @@ axes[2].set_xticks(place, ["type 1", "type 2", "rare\ntype", "act. 1", "act. 2",
 axes[2].set(title=f"correlation of each, {depths[0]} molecules")
 axes[0].legend(frameon=False, loc="lower right", fontsize=9)
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * The loss is an assumption about the noise. Counts of molecules, words, photons, visits vary like Poisson
+#   counts: KL. Counts that vary more than that (extra variance between replicates) are usually served better
+#   by it than by squares.
+# * Do not divide by depth, do not take logarithms: W takes up the depth, and ``memberships`` gives shares
+#   that do not depend on it.
+# * Zeros are observations here. Where they are not (ratings), see :doc:`plot_recommender`.
+# * These programs were planted to be a sum. Real ones (:doc:`plot_single_cells`) have no known truth, and
+#   other starts are the test.
+#
+# Read more: the losses in :doc:`the page of NMF </docs/nmf>`.

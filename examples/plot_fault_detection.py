@@ -2,14 +2,14 @@
 Process monitoring: faults that linear charts do not see
 ========================================================
 
-A plant that runs as it should moves its sensors together: few things drive many variables. A model of normal operation
-gives two charts. T² says how unusual the state is, SPE (the squared prediction error) how badly the variables fit
-together. PCA is the usual model; where variables follow each other along curves, it takes the curve for a slab, and
-whatever happens inside the slab looks normal. `NonnegativeAutoencoder` (after Ren, Zhang and Zhang 2020) learns the
-curve.
+A plant that runs as it should moves its sensors together: few things drive many variables. A model of normal
+operation gives two charts. T² says how unusual the state is, SPE (the squared prediction error) how badly the
+variables fit together. PCA is the usual model; where variables follow each other along curves, it takes the
+curve for a slab, and whatever happens inside the slab looks normal. `NonnegativeAutoencoder` (after Ren,
+Zhang and Zhang 2020) learns the curve.
 
-The process is simulated, the example of Dong and McAvoy (1996): one hidden state t drives three variables, t, t² − 3t
-and −t³ + 3t², with noise.
+The process is simulated, the example of Dong and McAvoy (1996): one hidden state t drives three variables, t,
+t² − 3t and −t³ + 3t², with noise.
 """
 
 import matplotlib.pyplot as plt
@@ -29,16 +29,18 @@ def plant(n):
 
 
 # %%
-# The model is fitted to normal rows only. A fifth of them is not trained on: the limits come from there, so that
-# normal rows give an alarm, on either chart, at the stated rate. In the training a sensor now and then shows an end of
-# its range (``noise="salt-and-pepper"``), and the network learns to answer what the other sensors say.
+# The model is fitted to normal rows only. A fifth of them is not trained on: the limits come from there, so
+# that normal rows give an alarm, on either chart, at the stated rate. In the training a sensor now and then
+# shows an end of its range (``noise="salt-and-pepper"``), and the network learns to answer what the other
+# sensors say.
 
 normal = plant(1500)
 how = {"hidden": (128, 128), "max_epochs": 40, "batch_size": 64, "learning_rate": 5e-3, "schedule": "cosine"}
 model = NonnegativeAutoencoder(2, noise="salt-and-pepper", noise_level=0.1, **how, random_state=0).fit(normal)
 
 # %%
-# Charts of PCA, in units of standard deviations; each limit at half the rate, from rows that the PCA does not know.
+# Charts of PCA, in units of standard deviations; each limit at half the rate, from rows that the PCA does not
+# know.
 
 train, held_out = normal[:1200], normal[1200:]
 mean, sd = train.mean(axis=0), train.std(axis=0)
@@ -56,8 +58,8 @@ def linear_charts(X):
 limits = np.quantile(linear_charts(held_out), 1 - 0.01 / 2, axis=0)
 
 # %%
-# Three faults: a sensor that is off by 0.4, one that drifts away, and a relation that changes (t² − 2.5t in place of
-# t² − 3t).
+# Three faults: a sensor that is off by 0.4, one that drifts away, and a relation that changes (t² − 2.5t in
+# place of t² − 3t).
 
 bias = plant(1000) + np.array([0, 0.4, 0])
 drift = plant(1000) + np.linspace(0, 1, 1000)[:, None] * [0, 1, 0]
@@ -101,3 +103,17 @@ axes[2].set_xticks(place, list(rates))
 axes[2].set(ylabel="share of rows with an alarm", title="1 % of false alarms allowed")
 axes[2].legend(frameon=False, fontsize=8)
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * The false alarm rate holds for rows like those of the training, one by one. Rows that follow each other in
+#   time are alike: then alarms come in runs, and the limits want more rows than their number says.
+# * A fault inside the range that training covered, on the curve, is no fault to SPE; T² sees it where the
+#   state is unusual.
+# * Contributions blame the variable that fits least given the others. With strong faults several are blamed:
+#   look at the largest first.
+# * PCA is faster and easier to defend. Take it where variables follow each other along lines.
+#
+# Read more: :doc:`the page of deep models </docs/deep>`.

@@ -83,3 +83,18 @@ right.set(xlabel="wines that get a label (%)", ylabel="of these, right (%)", yli
 right.set_title("Labels given in order of entropy")
 right.grid(alpha=0.25)
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * Shares depend on the units of the columns: each column was brought to 0 to 1 here. A column with ten times
+#   the range has ten times the say.
+# * Entropy is doubt between these clusters. A wine that fits none of them has no high entropy, but a large
+#   residual.
+# * Shares are no probabilities, and are not calibrated: use their order, or calibrate them where labels are
+#   known.
+# * Where one label a row is all that is wanted, k-means, mixtures or :doc:`OrthogonalNMF
+#   </docs/family/clusters>` are as good.
+#
+# Read more: :doc:`clusters and scores </docs/scores>`.

@@ -7,7 +7,7 @@ envelopes of their electric activity (EMG) are sums of synergies, X ≈ W H: row
 synergy drives, columns of W when it is active (d'Avella and Bizzi 2005; Lee and Seung's factorization is the
 usual tool). How many there are is read from the variance accounted for.
 
-No package carries such recordings; the data below are simulated: 12 muscles, 20 strides, four planted
+No package carries such recordings; the data below are simulated: 12 muscles, ten strides, four planted
 synergies.
 """
 
@@ -18,7 +18,7 @@ from nonneg import NMF
 from nonneg.metrics import match_components
 
 # %%
-# Twenty strides of 100 samples, each with its own timing and strength. The noise grows with the activity, as
+# Ten strides of 100 samples, each with its own timing and strength. The noise grows with the activity, as
 # that of EMG does.
 
 rng = np.random.default_rng(0)
@@ -39,7 +39,7 @@ def stride():
     return rng.uniform(0.7, 1.3, 4) * np.exp(-0.5 * (distance / width) ** 2)
 
 
-commands = np.vstack([stride() for _ in range(20)])
+commands = np.vstack([stride() for _ in range(10)])
 clean = commands @ synergies
 X = np.maximum(clean + (0.03 + 0.12 * clean) * rng.standard_normal(clean.shape), 0)
 
@@ -56,12 +56,12 @@ X = np.maximum(clean + (0.03 + 0.12 * clean) * rng.standard_normal(clean.shape),
 hidden = rng.random(X.shape) < 0.1
 seen = (~hidden).astype(float)
 cells = np.nonzero(hidden)
-numbers = np.arange(1, 8)
+numbers = np.arange(1, 7)
 vaf, held_out = [], []
 for k in numbers:
-    model = NMF(k, n_init=3, tol=1e-3, random_state=0).fit(X)
+    model = NMF(k, n_init=2, tol=1e-3, random_state=0).fit(X)
     vaf.append(1 - model.reconstruction_err_**2 / np.sum(X**2))
-    model = NMF(k, n_init=2, penalty_W=1e-4, penalty_H=1e-4, tol=1e-3, random_state=0).fit(X, weights=seen)
+    model = NMF(k, n_init=2, penalty_W=1e-4, penalty_H=1e-4, tol=2e-3, random_state=0).fit(X, weights=seen)
     error = X[hidden] - model.predict_cells(X, *cells, weights=seen)
     held_out.append(1 - np.sum(error**2) / np.sum(X[hidden] ** 2))
     print(f"k = {k}: VAF {vaf[-1]:.4f}, of cells held out {held_out[-1]:.4f}")
@@ -97,15 +97,30 @@ for j, found in enumerate(match.permutation):
     left.set_xticks(place, muscles if j == 3 else [""] * 12, rotation=90, fontsize=8)
     left.set_yticks([])
     activity = W[:, found] / W[:, found].max()
-    right.plot(100 * phase, activity.reshape(20, 100).T, color="#0072B2", linewidth=0.5, alpha=0.5)
-    mean = (commands[:, j] / commands[:, j].max()).reshape(20, 100).mean(axis=0)
+    right.plot(100 * phase, activity.reshape(10, 100).T, color="#0072B2", linewidth=0.5, alpha=0.5)
+    mean = (commands[:, j] / commands[:, j].max()).reshape(10, 100).mean(axis=0)
     right.plot(100 * phase, mean, color="black", linewidth=1.4, label="planted, mean")
     right.set_yticks([])
     if j == 0:
         left.set_title("muscles of a synergy", fontsize=10)
-        right.set_title("its activity in 20 strides", fontsize=10)
+        right.set_title("its activity in ten strides", fontsize=10)
         left.legend(frameon=False, fontsize=8)
         right.legend(frameon=False, fontsize=8)
     if j == 3:
         right.set_xlabel("stride (%)")
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * VAF depends on preparation: on the filter, on dividing each muscle by its maximum, on what is silent. A
+#   cut at .9 is a convention.
+# * Samples that follow each other are alike, so single cells held out are partly known from their neighbours:
+#   with recordings, hold out whole strides of a muscle.
+# * Synergies of two people come in any order and scale: ``metrics.match_components`` pairs them by their
+#   cosines.
+# * Where a synergy is not a set of amounts but a pattern in time, :doc:`ConvolutiveNMF </docs/family/sounds>`
+#   has parts that last.
+#
+# Read more: :doc:`plot_choosing_rank`.

@@ -130,3 +130,19 @@ print(
 )
 print(f"(the mean of what they would expect of all unseen films: {expected[someone, unseen].mean():.1f})")
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * Judge on ratings that were kept back, and choose strengths on others than those: a strength chosen on the
+#   ratings that judge it looks better than it is.
+# * Stars are given to films that people chose to see. A rating kept back is such a film, one that nobody gave
+#   is perhaps not: the error there is probably larger than the one above.
+# * Unary data (bought, clicked) have no ratings: there a missing cell is a weak *no*, to be given a small
+#   weight (``weights=``), not left out.
+# * A person without any rating has amounts of 0 under a penalty, and so are the predictions: take the means
+#   of the films there.
+#
+# Read more: missing cells and weights in :doc:`the page of NMF </docs/nmf>`; with penalties that couple
+# people or films, see its table of penalties.

@@ -156,3 +156,19 @@ for part, colour in enumerate(("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B
 axes.set(xlabel="wavelength (nm)", ylabel="radiance (sensor units)")
 axes.legend(frameon=False, fontsize=8, ncols=3)
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * Without pure samples or known spectra, concentrations are known up to rotations of the factors. More
+#   starts do not help: give known spectra (``frozen``), a constraint (``penalty_W=Simplex()`` where amounts
+#   sum to one, ``penalty_H=MinimumVolume(…)``), or rows that are pure (:doc:`SeparableNMF
+#   </docs/family/hulls>`).
+# * The scale of a part is arbitrary. It becomes a concentration with one sample of known concentration.
+# * A baseline is a part like any other, as long as it is never negative; subtracting one makes negative
+#   cells, which are refused.
+# * That a part of the field agrees with a kind of ground says nothing about the others: with six parts for
+#   sixteen kinds most must be mixtures.
+#
+# Read more: ``frozen`` and penalties in :doc:`the page of NMF </docs/nmf>`.

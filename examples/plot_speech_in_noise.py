@@ -2,13 +2,13 @@
 Sound: a voice out of noise
 ===========================
 
-Notes of an instrument return, so their spectra are parts (see plot_audio.py). The pitch of a voice glides: no few
-spectra add up to it, but a network can learn what a voice may sound like, from clean recordings alone. Noise
-of an unknown kind is then what the voice does not explain, as far as few spectra do (Bando et al. 2018;
+Notes of an instrument return, so their spectra are parts (see plot_audio.py). The pitch of a voice glides: no
+few spectra add up to it, but a network can learn what a voice may sound like, from clean recordings alone.
+Noise of an unknown kind is then what the voice does not explain, as far as few spectra do (Bando et al. 2018;
 Leglaive et al. 2018).
 
-Voice and noise are synthesised below, so what the voice alone sounds like is known: harmonics of a gliding pitch
-under two resonances that move, with pauses; and three coloured noises that swell and fade. Needs torch.
+Voice and noise are synthesised below, so what the voice alone sounds like is known: harmonics of a gliding
+pitch under two resonances that move, with pauses; and three coloured noises that swell and fade. Needs torch.
 """
 
 import warnings
@@ -62,8 +62,8 @@ def frames(sound):
 # A model of voices
 # -----------------
 #
-# Rows are frames of 64 ms, columns frequencies, cells powers. Every frame is coded by 16 numbers. A unit of the
-# code that ignored the data would have a posterior mean that does not vary.
+# Rows are frames of 64 ms, columns frequencies, cells powers. Every frame is coded by 16 numbers. A unit of
+# the code that ignored the data would have a posterior mean that does not vary.
 
 rng = np.random.default_rng(0)
 clean = np.abs(frames(voice(60, rng))[::2]) ** 2
@@ -75,9 +75,9 @@ print(f"{len(clean)} clean frames; {model.n_active_units_} of {model.n_component
 # ----------------
 #
 # The model is fitted to clean voices only; the spectra of the noise are found in the mixture itself. Gains
-# between 0 and 1 turn the mixture into the voice. How good it is, is the ratio of the voice's power to that of the
-# difference, in dB. For comparison: the same with 16 spectra by NMF instead of the network, and with the true
-# powers of both, the best that such gains can do.
+# between 0 and 1 turn the mixture into the voice. How good it is, is the ratio of the voice's power to that
+# of the difference, in dB. For comparison: the same with 16 spectra by NMF instead of the network, and with
+# the true powers of both, the best that such gains can do.
 
 rng = np.random.default_rng(14)
 truth, other = voice(4, rng), noise(4, rng)
@@ -128,3 +128,14 @@ for ax, (title, coefficients) in zip(axes, pictures.items(), strict=True):
 axes[-1].set_xlabel("time (s)")
 figure.colorbar(image, ax=axes, label="dB")
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * One voice and one noise are an example, not a benchmark. Real speech takes hours of clean recordings, and
+#   a larger network.
+# * Gains cannot do better than the true powers allow (last line): phases stay those of the mixture.
+# * Noise that is itself a voice is not noise of few spectra.
+#
+# Read more: :doc:`the page of deep models </docs/deep>`.

@@ -10,17 +10,16 @@ The corpus is 395 Reuters articles of 1996 and 1997 with 4,258 words, counted, w
 the package ``lda`` (Mozilla Public License 2.0), as a part of its tests.
 """
 
-import lda.datasets
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.sparse import csr_array
 
-from nonneg import NMF
+from nonneg import NMF, datasets, plots
 from nonneg.metrics import match_components
 
-counts = csr_array(lda.datasets.load_reuters())  # nothing below makes it dense
-words = lda.datasets.load_reuters_vocab()
-titles = [title.split(" ", 1)[1] for title in lda.datasets.load_reuters_titles()]  # without their number
+news = datasets.load("reuters")
+words, titles = news.feature_names, news.sample_names
+counts = news.data.astype(np.float64)  # sparse, and nothing below makes it dense
 filled = counts.nnz / np.prod(counts.shape)
 print(f"{counts.shape[0]} articles, {counts.shape[1]} words, {filled:.1%} of the cells are not zero")
 
@@ -57,15 +56,10 @@ for number, best in enumerate(topics):
 # %%
 # The weight of a word is its share of the topic.
 
-figure, grid = plt.subplots(2, -(-k // 2), figsize=(12, 5.2), layout="constrained")
-for axes, best, component in zip(grid.flat, topics, model.components_, strict=False):
-    names, weights = zip(*best[::-1], strict=True)
-    axes.barh(names, 100 * np.array(weights) / component.sum(), color="#0072B2")
-    axes.tick_params(labelsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-for number, axes in enumerate(grid.flat):
-    axes.set_title(f"topic {number}", fontsize=10)
-    axes.set_visible(number < k)
+shares = model.components_ / model.components_.sum(axis=1, keepdims=True)
+figure = plt.figure(figsize=(12, 5), layout="constrained")
+titled = [f"topic {number}" for number in range(k)]
+plots.top_features(100 * shares, words, n=8, n_columns=-(-k // 2), titles=titled, figure=figure)
 figure.supxlabel("share of the topic's words (%)", fontsize=10)
 
 # %%
@@ -83,3 +77,19 @@ about = model.memberships(csr_array(new))[0]
 for number in np.argsort(-about)[:2]:
     print(f"{about[number]:.0%} topic {number}: {' '.join(word for word, _ in topics[number][:5])}")
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * Words that stand in every article (*said*, *year*) fill the first places of several topics. A list of stop
+#   words takes them out beforehand; ranking by p(word | topic) / p(word) afterwards shows what marks a topic.
+# * Under KL an article counts by its length. Dividing rows by their sums makes them count alike, and is
+#   another question.
+# * A topic is a list of words, a name for it is an interpretation. The article with the most words of it is a
+#   better test than the list.
+# * For your own texts: ``CountVectorizer`` makes such a table, and ``make_pipeline(CountVectorizer(), NMF(10,
+#   loss="kl"))`` does both; names of words come from ``get_feature_names_out()``.
+#
+# Read more: the same model as probabilities, with the perplexity of new text, in :doc:`the page of PLSA
+# </docs/family/plsa>`; how many topics in :doc:`plot_choosing_rank`.
