@@ -38,7 +38,7 @@ def nmf(
     Parameters
     ----------
     adata : anndata.AnnData
-        In memory or backed (then read in parts, unless genes are left out). Counts are what the default loss is for; any
+        In memory or backed (then read in parts, unless genes are left out). The default loss is for counts; any
         non-negative numbers do, logarithms too, but not scaled ones.
     n_components : int, default=10
         k, the number of programs.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import anndata
+import dask.array as da
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -18,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_html_repr
 
+import nonneg
 from family_cases import data_for, every_model, fresh, is_pairwise
 from matrix_cases import fitted, planted, quietly, relative
 from nonneg import DDNMF, NMF, NTF, JointNMF, NonnegativeTucker
@@ -162,6 +164,17 @@ def test_rows_of_layers_and_files_of_anndata_in_pandas(tmp_path):
         backed.file.close()
     assert found.index.tolist() == stored.index.tolist() == ROWS
     assert relative(stored.to_numpy(), found.to_numpy()) < 1e-9
+
+
+def test_a_dask_array_in_anndata_stays_one():
+    lazy = anndata.AnnData(da.from_array(X, chunks=(20, 9)), obs=CELLS.obs, var=CELLS.var)
+    source = nonneg.as_source(lazy)
+    assert source.spread and source.names == NAMES
+    with quietly():
+        model = NMF(2, tol=1e-3, random_state=0).fit(lazy)
+        W = model.transform(lazy)
+    assert model.feature_names_in_.tolist() == NAMES and isinstance(W, da.Array)
+    assert relative(W.compute(), model.transform(CELLS)) < 1e-6
 
 
 # -- scikit-learn's ways ----------------------------------------------------------------------------------------------

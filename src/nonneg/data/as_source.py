@@ -149,6 +149,10 @@ def _from_data(
         names, X = X.names, X.read(0, X.shape[0])  # decoded once, and not in every pass
     if is_anndata(X):
         held, names = of_anndata(X, layer, name)
+        if is_dask(held):
+            lazy = from_dask(held, name)
+            lazy.names = names
+            return lazy
         X, layer = (held, layer) if is_node(held) else (held, None)
     if is_node(X):
         X, layer = tree_store(X, layer, name), None
