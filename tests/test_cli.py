@@ -1,41 +1,25 @@
 from __future__ import annotations
 
-import errno
 import inspect
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 import pytest
-from scipy import sparse
 
 import nonneg
-from nonneg.cli import main
+from cli_cases import interrupted, one_line, run
+from nonneg.cli import build_app, main
 from nonneg.cli import reproduce as command
 from nonneg.cli.zoo import reproduce_zoo
-from nonneg.files import checkpoint
 
 FAST = ["--n-train", "200", "--n-test", "80", "--hidden", "16", "8", "--epochs", "1", "--noise-epochs", "1"]
 FAST += ["--seeds", "0", "--noise-levels", ".5", "--profile", "paper", "--clusterings", "kmeans"]
 FAST += ["--jobs", "1"]
-
-
-def run(capsys, *tokens):
-    """Exit code, stdout and stderr of a command line."""
-    code = main([str(token) for token in tokens])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def one_line(text):
-    return text.count("\n") == 1 and "Traceback" not in text
 
 
 @pytest.fixture(autouse=True)
@@ -50,21 +34,16 @@ def threads_as_before():
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def matrix(tmp_path):
-    rng = np.random.default_rng(0)
-    X = rng.random((40, 3)) @ rng.random((3, 12)) + 0.05 * rng.random((40, 12))
-    np.save(tmp_path / "X.npy", X)
-    return X, tmp_path / "X.npy"
-
-
 def test_help_names_every_command_and_loads_nothing_heavy():
     code = (
         "import sys\nfrom nonneg.cli import main\n"
         "for words in (['--help'], ['reproduce', '--help'], ['reproduce', 'ddnmf', '--help'],\n"
-        "              ['reproduce', 'zoo', '--help'], ['fit', '--help'], ['convert', '--help']):\n"
+        "              ['reproduce', 'zoo', '--help'], ['convert', '--help'], ['transform', '--help']):\n"
         "    assert main(words) == 0, words\n"
         "heavy = {'torch', 'numba', 'matplotlib', 'sklearn', 'scipy', 'dask'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert main(['fit', '--help']) == 0\n"  # which shows the parameters of NMF
+        "heavy = {'torch', 'numba', 'matplotlib', 'dask'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "200"}
@@ -72,19 +51,29 @@ def test_help_names_every_command_and_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
-    for word in (
-        "fit",
-        "convert",
-        "reproduce",
-        "ddnmf",
-        "zoo",
-        "--dataset",
-        "--noise-levels",
+    words = "fit convert transform reproduce ddnmf zoo --install-completion --config --dataset --noise-levels"
+    for word in [
+        *words.split(),
         "--n-components",
+        "--penalty-H",
         "--strict",
         "--json",
-    ):
+        "--quiet",
+        "--verbose",
+    ]:
         assert word in done.stdout
+
+
+def test_help_has_paragraphs_for_terminals_of_any_width():
+    app = build_app(["fit"])
+    for command_, start, end in (
+        (app["fit"], "A .npy, ", "its views."),
+        (app["reproduce"]["zoo"], "One or ", "downloaded."),
+    ):
+        (line,) = [
+            line for line in command_.default_command.__doc__.splitlines() if line.strip().startswith(start)
+        ]
+        assert line.endswith(end)
 
 
 def test_version(capsys):
@@ -94,12 +83,12 @@ def test_version(capsys):
 
 
 def test_choices_are_those_of_the_library():
-    from nonneg.datasets import NAMES
     from nonneg.experiments.evaluate import CLUSTERINGS
     from nonneg.experiments.images import NOISES
     from nonneg.experiments.methods import METHODS
+    from nonneg.experiments.study import PRESETS, ZOO_PRESETS
 
-    assert get_args(command.Dataset) == NAMES
+    assert get_args(command.Dataset) == tuple(PRESETS) == tuple(ZOO_PRESETS)
     assert get_args(command.Method) == METHODS
     assert get_args(command.Clustering) == tuple(CLUSTERINGS)
     assert get_args(command.NoiseKind) == NOISES
@@ -172,144 +161,21 @@ def test_the_page_says_what_the_presets_are(function, found):
 
 
 def test_help_and_page_name_every_profile():
-    from nonneg.cli.fit import fit_model
     from nonneg.deep.profiles import PROFILES
 
     page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
-    rows = [line for line in page.splitlines() if line.startswith(("| `--profile`", "| `--profile …`"))]
-    for name in PROFILES:
-        assert name in parameter_help(fit_model, "profile").replace(",", "").replace(".", "").split()
-        assert (
-            name
-            in parameter_help(command.reproduce_ddnmf, "profile").replace(",", "").replace(";", "").split()
-        )
-        assert sum(f"`{name}`" in row for row in rows) == 2
-    defaults = inspect.signature(nonneg.DDNMF).parameters
-    assert f"{defaults['profile'].default} (the default)" in parameter_help(fit_model, "profile")
-    assert f"default {PROFILES['paper']['max_epochs']}." in parameter_help(fit_model, "epochs")
-    assert f"default {' '.join(map(str, defaults['hidden'].default))}." in parameter_help(fit_model, "hidden")
-
-
-# -- fit ------------------------------------------------------------------------------------------------------
-
-
-def test_fit_saves_a_model_that_loads(capsys, matrix, tmp_path):
-    X, file = matrix
-    code, out, err = run(capsys, "fit", file, "--n-components", 3, "--out", tmp_path / "new" / "m.nonneg")
-    assert code == 0, err
-    assert str(tmp_path / "new" / "m.nonneg") in out
-    model = nonneg.load(tmp_path / "new" / "m.nonneg")
-    W = model.transform(X)
-    assert np.linalg.norm(X - W @ model.components_) < 0.05 * np.linalg.norm(X)
-    assert os.listdir(tmp_path / "new") == ["m.nonneg"]  # no checkpoint is left
-
-
-@pytest.mark.parametrize("kind", ["npz", "sparse", "csv"])
-def test_every_kind_of_file_gives_the_same_model(capsys, matrix, tmp_path, kind):
-    X, file = matrix
-    other = tmp_path / ("X.csv" if kind == "csv" else "X.npz")
-    if kind == "npz":
-        np.savez(other, X)
-    elif kind == "sparse":
-        sparse.save_npz(other, sparse.csr_array(X))
-    else:
-        np.savetxt(
-            other, X, delimiter=",", header=",".join(f"f{i}" for i in range(12)), comments="", fmt="%.17g"
-        )
-    reports = []
-    for source in (file, other):
-        code, out, err = run(capsys, "fit", source, "--n-components", 3, "--out", tmp_path / "m", "--json")
-        assert code == 0, err
-        reports.append(json.loads(out))
-    assert reports[0]["reconstruction_err"] == pytest.approx(reports[1]["reconstruction_err"], rel=0.01)
-
-
-@pytest.mark.parametrize("name", ["seminmf"])
-@pytest.mark.filterwarnings("ignore:SemiNMF only attains")
-def test_other_models_go_by_their_names(capsys, matrix, tmp_path, name):
-    X, file = matrix
-    words = ["--model", name, "--n-components", 2, "--out", tmp_path / "m", "--json"]
-    code, out, err = run(capsys, "fit", file, *words)
-    assert code == 0, err
-    assert json.loads(out)["model"] == name
-    assert nonneg.load(tmp_path / "m").transform(X).shape == (len(X), 2)
-
-
-def test_an_option_that_the_model_lacks(capsys, matrix, tmp_path):
-    _, file = matrix
-    code, _, err = run(capsys, "fit", file, "--model", "seminmf", "--loss", "kl", "--out", tmp_path / "m")
-    assert code == 2 and "--loss" in err and "SemiNMF" in err
-
-
-def test_names_of_a_table_reach_the_model_and_its_index_does_not(capsys, matrix, tmp_path):
-    import pandas as pd
-
-    names = [f"colour {i}" for i in range(12)]
-    pd.DataFrame(matrix[0], columns=names).to_csv(tmp_path / "X.csv")
-    code, _, err = run(capsys, "fit", tmp_path / "X.csv", "--n-components", 3, "--out", tmp_path / "m")
-    assert code == 0, err
-    assert nonneg.load(tmp_path / "m").feature_names_in_.tolist() == names
-
-
-def test_fit_ddnmf_on_a_data_set(capsys, tmp_path):
-    words = ["--model", "ddnmf", "--epochs", 1, "--hidden", 16, 8, "--n-components", 4, "--set", "gain=2"]
-    code, out, err = run(capsys, "fit", "dataset:digits:test", *words, "--out", tmp_path / "m", "--json")
-    assert code == 0, err
-    report = json.loads(out)
-    assert (report["model"], report["n_components"], report["n_features"], report["n_iter"]) == (
-        "ddnmf",
-        4,
-        64,
-        1,
-    )
-    model = nonneg.load(tmp_path / "m")
-    assert model.gain == 2
-    assert model.checkpoint is None
-
-
-def test_strict_tells_convergence(capsys, matrix, tmp_path):
-    words = [
-        "fit",
-        matrix[1],
-        "--n-components",
-        3,
-        "--out",
-        tmp_path / "m",
-        "--max-iter",
-        1,
-        "--set",
-        "tol=1e-12",
+    (row,) = [
+        line for line in page.splitlines() if line.startswith("| `--profile …` | profiles of DDNMF, of")
     ]
-    code, out, _ = run(capsys, *words, "--strict", "--json")
-    assert code == 4
-    assert json.loads(out)["converged"] is False
-    assert (tmp_path / "m").is_file()
-    assert run(capsys, *words)[0] == 0
+    text = parameter_help(command.reproduce_ddnmf, "profile").replace(",", "").replace(";", "").split()
+    for name in PROFILES:
+        assert f"`{name}`" in row and name in text
+
+
+# -- errors ------------------------------------------------------------------------------------------------
 
 
 USAGE = [
-    (["fit"], "DATA"),
-    (["fit", "X.npy"], "--out"),
-    (["fit", "X.npy", "--out", "m", "--n-components", "x"], "--n-components"),
-    (["fit", "X.npy", "--out", "m", "--n-components", "0"], "--n-components"),
-    (["fit", "X.npy", "--out", "m", "--model", "pca"], "--model"),
-    (["fit", "X.npy", "--out", "m", "--loss", "hinge"], "--loss"),
-    (["fit", "X.npy", "--out", "m", "--loss", "frobenuis"], "Did you mean 'frobenius'?"),
-    (["fit", "X.npy", "--out", "m", "--set", "tol"], "--set"),
-    (["fit", "X.npy", "--out", "m", "--set", "tolerance=1"], "--set"),
-    (["fit", "X.npy", "--out", "m", "--set", "tol=-1"], "--set tol"),
-    (["fit", "X.npy", "--out", "new/m", "--epochs", "3"], "--epochs"),
-    (["fit", "X.npy", "--out", "new/m", "--set", "tol=-1"], "--set tol"),
-    (["fit", "dataset:cifar", "--out", "new/m"], "DATA"),
-    (["fit", "X.npy", "--out", "m", "--max-iter", "-1"], "--max-iter"),
-    (["fit", "X.npy", "--out", "m", "--set", "max_iter=-1"], "--max-iter"),
-    (["fit", "X.npy", "--out", "m", "--threads", "0"], "--threads"),
-    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--hidden", "0"], "--hidden"),
-    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--max-iter", "5"], "--max-iter"),
-    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--profile", "none"], "--profile"),
-    (["fit", "X.npy", "--out", "m", "--model", "ddnmf", "--set", "noise_level=2"], "--set noise_level=2"),
-    (["fit", "dataset:cifar", "--out", "m"], "DATA"),
-    (["fit", "dataset:digits:half", "--out", "m"], "DATA"),
     (["reproduce", "ddnmf", "--dataset", "cifar"], "--dataset"),
     (["reproduce", "ddnmf", "--epochs", "0"], "--epochs"),
     (["reproduce", "ddnmf", "--noise-levels", "2"], "--noise-levels"),
@@ -343,7 +209,7 @@ USAGE = [
 @pytest.mark.parametrize(
     ("words", "named"), USAGE, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )
-def test_usage_errors(capsys, matrix, tmp_path, monkeypatch, words, named):
+def test_usage_errors(capsys, tmp_path, monkeypatch, words, named):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, *words)
     assert code == 2, err
@@ -354,58 +220,7 @@ def test_usage_errors(capsys, matrix, tmp_path, monkeypatch, words, named):
     assert code == 2
     assert json.loads(out)["error"]["exit_code"] == 2
     assert one_line(err)
-    assert os.listdir(tmp_path) == ["X.npy"]  # nothing is made for a command that cannot run
-
-
-@pytest.mark.parametrize(
-    "damage", ["absent", "negative", "nan", "text", "truncated", "garbage", "one-dimensional"]
-)
-def test_data_errors(capsys, matrix, tmp_path, damage):
-    X, file = matrix
-    if damage == "absent":
-        file = tmp_path / "no.npy"
-    elif damage == "text":
-        file = tmp_path / "X.csv"
-        file.write_text("a,b\n1,two\n")
-    elif damage == "truncated":
-        file.write_bytes(file.read_bytes()[:200])
-    elif damage == "garbage":
-        file = tmp_path / "X.npz"
-        file.write_bytes(b"PK\x03\x04nothing")
-    elif damage == "one-dimensional":
-        np.save(file, X[0])
-    else:
-        X[3, 2] = -1 if damage == "negative" else np.nan
-        np.save(file, X)
-    code, out, err = run(capsys, "fit", file, "--out", tmp_path / "m", "--json")
-    assert code == 3, err
-    assert json.loads(out)["error"]["kind"] == "data"
-    assert "DATA" in err
-    assert file.name in err
-    assert one_line(err)
-    assert not (tmp_path / "m").exists()
-
-
-def test_an_unknown_suffix_and_a_damaged_file_say_what_to_do(capsys, matrix, tmp_path):
-    for name, advice in (
-        ("X.xls", "known: .csv .h5 .h5ad .hdf5 .mtx .npy .npz .parquet .tsv .zarr"),
-        ("X.npz", "write it again with numpy.savez"),
-    ):
-        file = tmp_path / name
-        file.write_bytes(b"PK\x03\x04nothing")
-        code, _, err = run(capsys, "fit", file, "--out", tmp_path / "m")
-        assert (
-            code == 3 and advice in err and err.count(str(file)) == err.count("DATA") == 1 and one_line(err)
-        )
-
-
-def test_help_says_what_becomes_of_missing_cells():
-    from nonneg.cli.fit import fit_model
-    from nonneg.models.parameters import MATRIX_PARAMETERS
-
-    text = parameter_help(fit_model, "missing")
-    (rule,) = MATRIX_PARAMETERS["missing"]
-    assert all(f"{word}" in text for word in rule.options) and "error (the default)" in text
+    assert os.listdir(tmp_path) == []  # nothing is made for a command that cannot run
 
 
 def test_missing_data_set(capsys, monkeypatch, tmp_path):
@@ -429,67 +244,6 @@ def test_a_folder_that_cannot_be_written(capsys, tmp_path, words):
     assert one_line(err)
 
 
-def test_out_is_a_folder(capsys, tmp_path):
-    code, _, err = run(capsys, "fit", "dataset:digits", "--out", tmp_path)
-    assert code == 1
-    assert "is a folder" in err
-
-
-def test_a_foreign_checkpoint(capsys, matrix, tmp_path):
-    words = [
-        "--model",
-        "ddnmf",
-        "--hidden",
-        8,
-        "--epochs",
-        1,
-        "--checkpoint",
-        tmp_path / "c",
-        "--out",
-        tmp_path / "m",
-    ]
-    assert run(capsys, "fit", matrix[1], *words)[0] == 0
-    code, _, err = run(capsys, "fit", matrix[1], *words, "--seed", 5)
-    assert code == 1
-    assert "belongs to other data or parameters" in err
-    assert one_line(err)
-
-
-def test_a_diverged_fit_is_not_in_the_way_of_the_next(capsys, matrix, tmp_path):
-    words = ["--model", "ddnmf", "--hidden", 8, "--epochs", 2, "--out", tmp_path / "m"]
-    wild = ["--set", "learning_rate=1e30", "optimizer=sgd"]
-    code, _, err = run(capsys, "fit", matrix[1], *words, *wild)
-    assert code == 1 and "training diverged" in err
-    assert "m.checkpoint" not in os.listdir(tmp_path)
-    assert run(capsys, "fit", matrix[1], *words)[0] == 0
-
-
-def test_the_folder_of_an_interrupted_fit_says_whose_it_is(capsys, matrix, tmp_path):
-    words = ["fit", matrix[1], "--model", "ddnmf", "--hidden", 8, "--epochs", 1]
-    kept = tmp_path / "m.checkpoint"
-    assert run(capsys, *words, "--checkpoint", kept, "--out", tmp_path / "other")[0] == 0
-    code, _, err = run(capsys, *words, "--seed", 5, "--out", tmp_path / "m")
-    assert code == 1 and "left by an interrupted fit with this --out" in err
-    assert one_line(err)
-
-
-def test_a_full_disk_is_not_called_the_work_of_an_interrupted_fit(capsys, matrix, tmp_path, monkeypatch):
-    def full(*arguments):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "write_bundle", full)
-    code, _, err = run(capsys, "fit", matrix[1], "--max-iter", 3, "--out", tmp_path / "m")
-    assert code == 1 and "could not be written" in err and "No space left" in err
-    assert "interrupted" not in err and one_line(err)
-
-
-def test_an_option_given_twice(capsys, matrix, tmp_path):
-    words = ["fit", matrix[1], "--max-iter", 5, "--set", "max_iter=6", "--out", tmp_path / "m"]
-    code, _, err = run(capsys, *words)
-    assert code == 2 and "--max-iter" in err and "once" in err
-    assert one_line(err)
-
-
 def test_missing_torch_names_the_extra(capsys, monkeypatch, tmp_path):
     for name in [name for name in sys.modules if name.startswith("nonneg.deep")]:
         monkeypatch.delitem(sys.modules, name)
@@ -509,19 +263,6 @@ def test_a_defect_keeps_its_traceback(capsys, monkeypatch, tmp_path):
     with pytest.raises(ZeroDivisionError):
         main(["fit", "dataset:digits", "--out", str(tmp_path / "m"), "--json"])
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "defect"
-
-
-def test_warnings_are_one_line_without_a_place_in_the_source(capsys, tmp_path):
-    import warnings
-
-    np.save(tmp_path / "X.npy", np.outer(np.arange(1.0, 21.0), np.arange(1.0, 7.0)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)  # an error elsewhere in these tests
-        code, _, err = run(capsys, "fit", tmp_path / "X.npy", "--n-components", 3, "--out", tmp_path / "m")
-    assert code == 0
-    assert err.startswith("nonneg: warning: components [")
-    assert ".py" not in err
-    assert one_line(err)
 
 
 @pytest.mark.parametrize("words", [["fit", "dataset:digits", "--model", "ddnmf"], ["reproduce", "ddnmf"]])
@@ -674,46 +415,6 @@ def test_the_zoo_prints_its_tables_and_draws_them_again(capsys, tmp_path):
 # -- Ctrl-C ---------------------------------------------------------------------------------------------------
 
 
-def interrupted(tmp_path, words, appears):
-    """Start a command, press Ctrl-C once a checkpoint is there, return its exit code and stderr."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    command_line = [sys.executable, "-m", "nonneg", *map(str, words)]
-    process = subprocess.Popen(
-        command_line, env=environment, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-        # tests that run in the background inherit a SIGINT that is ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    try:
-        limit = time.monotonic() + 120
-        while not list(tmp_path.glob(appears)):
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < limit
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    return process.returncode, err
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process")
-def test_ctrl_c_leaves_a_fit_that_goes_on(capsys, tmp_path):
-    words = ["fit", "dataset:digits:test", "--model", "ddnmf", "--hidden", 8, "--out", tmp_path / "m"]
-    code, err = interrupted(tmp_path, [*words, "--epochs", 100_000], "m.checkpoint/checkpoint-*.zip")
-    assert code == 130, err
-    assert one_line(err)
-    assert not (tmp_path / "m").exists()
-    newest = max((tmp_path / "m.checkpoint").glob("checkpoint-*.zip"))
-    steps = int(newest.stem.rpartition("-")[2])
-    epochs = steps // 3 + 2  # 360 rows in batches of 128: 3 steps an epoch
-    code, out, err = run(capsys, *words, "--epochs", epochs, "--json")
-    assert code == 0, err
-    model = nonneg.load(tmp_path / "m")
-    assert len(model.history_["epoch"]) == epochs
-    assert json.loads(out)["n_iter"] == epochs
-    assert not Path(tmp_path / "m.checkpoint").exists()
-
-
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a process")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_leaves_a_study_that_goes_on(tmp_path, jobs):
@@ -724,71 +425,3 @@ def test_ctrl_c_leaves_a_study_that_goes_on(tmp_path, jobs):
     assert code == 130, err
     assert one_line(err)
     assert list(tmp_path.glob("work/*/checkpoint/checkpoint-*.zip"))
-
-
-# -- models of other data than one matrix ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def cube(tmp_path):
-    rng = np.random.default_rng(0)
-    X = np.einsum("ik,jk,lk->ijl", rng.random((20, 2)), rng.random((6, 2)), rng.random((4, 2)))
-    np.save(tmp_path / "T.npy", X)
-    return X, tmp_path / "T.npy"
-
-
-@pytest.mark.parametrize(
-    ("name", "words", "k"),
-    [
-        ("ntf", ["--n-components", 2], 2),
-        ("nonnegativetucker", ["--set", "ranks=[3,2,2]"], 3),
-        ("NTF", ["--n-components", 2, "--missing", "ignore"], 2),
-    ],
-)
-def test_tensors(capsys, cube, tmp_path, name, words, k):
-    X, file = cube
-    code, out, err = run(capsys, "fit", file, "--model", name, *words, "--out", tmp_path / "m", "--json")
-    assert code == 0, err
-    assert json.loads(out)["n_components"] == k and json.loads(out)["n_features"] == 24
-    model = nonneg.load(tmp_path / "m")
-    W = model.transform(X)
-    assert W.shape == (20, k)
-    assert np.linalg.norm(model.inverse_transform(W) - X) < 0.05 * np.linalg.norm(X)
-
-
-def test_views(capsys, matrix, tmp_path):
-    X, _ = matrix
-    np.savez(tmp_path / "views.npz", left=X[:, :8], right=X[:, 8:])
-    words = ["fit", tmp_path / "views.npz", "--n-components", 3, "--out", tmp_path / "m"]
-    code, _, err = run(capsys, *words, "--model", "jointnmf")
-    assert code == 0, err
-    model = nonneg.load(tmp_path / "m")
-    assert model.view_names_ == ["left", "right"] and model.transform({"left": X[:, :8]}).shape == (40, 3)
-    code, _, err = run(capsys, *words)
-    assert code == 3 and "only JointNMF takes several" in err and one_line(err)
-    np.savez(tmp_path / "views.npz", left=X, right=X[None])
-    code, _, err = run(capsys, *words, "--model", "jointnmf")
-    assert code == 3 and "right: expected a 2-D array" in err and one_line(err)
-    np.save(tmp_path / "T.npy", X[None])
-    code, _, err = run(capsys, "fit", tmp_path / "T.npy", "--model", "jointnmf", "--out", tmp_path / "m")
-    assert code == 3 and "jointnmf needs matrices of the same rows in one .npz file" in err and one_line(err)
-
-
-@pytest.mark.parametrize(("text", "shape"), [("3", (3, 3)), ("3,2", (3, 2))])
-def test_a_pair_of_numbers_of_parts(capsys, matrix, tmp_path, text, shape):
-    words = ["--model", "TriNMF", "--n-components", text, "--out", tmp_path / "m"]
-    code, _, err = run(capsys, "fit", matrix[1], *words)
-    assert code == 0, err
-    assert nonneg.load(tmp_path / "m").core_.shape == shape
-
-
-def test_names_are_guessed(capsys, matrix, tmp_path):
-    words = ["fit", matrix[1], "--out", tmp_path / "m"]
-    for more, said in (
-        (["--set", "max_tim=3"], "no parameter 'max_tim'. Did you mean 'max_time'?"),
-        (["--model", "nonnegativetucker", "--n-components", "3"], "Use --set ranks=[3,4,2]"),
-        (["--n-components", "3,x"], "--n-components must be a whole number"),
-        (["--n-components", "3,4"], "--n-components"),
-    ):
-        code, _, err = run(capsys, *words, *more)
-        assert code == 2 and said in err and one_line(err)

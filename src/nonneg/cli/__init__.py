@@ -9,19 +9,28 @@ is one line on stderr. With ``--json`` stdout holds exactly one JSON object, ``{
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cyclopts
 
+from nonneg.cli.config import take_config
 from nonneg.cli.convert import convert_data
+from nonneg.cli.datasets import fetch_data_set, list_data_sets
 from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, usage_text
+from nonneg.cli.estimators import with_options
+from nonneg.cli.evaluate import evaluate_model
 from nonneg.cli.fit import fit_model
-from nonneg.cli.options import place
+from nonneg.cli.inspection import inspect_model
+from nonneg.cli.models import list_models
+from nonneg.cli.options import place, unwrapped
+from nonneg.cli.report import report_model
 from nonneg.cli.reproduce import reproduce_ddnmf
+from nonneg.cli.transform import transform_data
 from nonneg.cli.zoo import reproduce_zoo
 from nonneg.experiments.progress import show_warning
 
@@ -40,21 +49,30 @@ MODELS, DATA, STUDIES = (
 )
 
 
-def build_app(tokens: Sequence[str] = ()) -> cyclopts.App:
+def build_app(
+    tokens: Sequence[str] = (), config: Mapping[str, Any] | None = None, source: str = ""
+) -> cyclopts.App:
     """Return all commands; `fit` with the options of the model that the arguments name.
 
     Parameters
     ----------
     tokens : sequence of str
         Arguments, without the program's name.
+    config : mapping, optional
+        Options from a file.
+    source : str
+        The file's name.
     """
+    config = config or {}
     app = cyclopts.App(
         name="nonneg",
         help="Non-negative factorization, from the classical matrix model to deep networks.",
         help_epilogue=(
             "Exit codes: 0; 1 runtime error; 2 usage; 3 data; 4 not converged (--strict); 130 interrupted. "
+            "--config FILE.toml, of every command: options from a file; those given here win. "
             "NONNEG_DATA_HOME: folder with data sets. NONNEG_OFFLINE=1: never download."
         ),
+        config=cyclopts.config.Dict(dict(config), source=source, use_commands_as_keys=False),
         help_format="plaintext",
         group_commands=cyclopts.Group("Options", sort_key=9),
         version=_version,
@@ -63,7 +81,17 @@ def build_app(tokens: Sequence[str] = ()) -> cyclopts.App:
         print_error=False,
         result_action="return_value",
     )
-    app.command(fit_model, name="fit", group=MODELS)
+    fit = with_options(fit_model, tokens, config) if tokens[:1] == ["fit"] else fit_model
+    app.command(fit, name="fit", group=MODELS)
+    app.command(transform_data, name="transform", group=MODELS)
+    app.command(report_model, name="report", group=MODELS)
+    app.command(evaluate_model, name="evaluate", group=MODELS)
+    app.command(inspect_model, name="inspect", group=MODELS)
+    app.command(list_models, name="models", group=MODELS)
+    sets = cyclopts.App(name="datasets", help="Data sets by name.", group=DATA)
+    sets.command(list_data_sets, name="list")
+    sets.command(fetch_data_set, name="fetch")
+    app.command(sets)
     app.command(convert_data, name="convert", group=DATA)
     studies = cyclopts.App(
         name="reproduce", help="Run a study again: tables, figures and trained models.", group=STUDIES
@@ -71,7 +99,18 @@ def build_app(tokens: Sequence[str] = ()) -> cyclopts.App:
     studies.command(reproduce_ddnmf, name="ddnmf")
     studies.command(reproduce_zoo, name="zoo")
     app.command(studies)
+    app.register_install_completion_command()
+    _prepare_help(app)
     return app
+
+
+def _prepare_help(app: cyclopts.App) -> None:
+    """Commands stand in the order of `build_app`; paragraphs of their help are lines, for terminals of any width."""
+    for place_, command in enumerate(app.subapps):
+        command.sort_key = place_
+        if inspect.isfunction(told := command.default_command):
+            told.__doc__ = unwrapped(told.__doc__ or "")
+        _prepare_help(command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,9 +124,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in tokens
     try:
+        tokens, config, source = take_config(tokens)
+        as_json = as_json or config.get("json") is True
+        quiet = config.get("quiet") is True or not {"--quiet", "-q"}.isdisjoint(tokens)
+        if quiet and not {"--verbose", "-v"}.isdisjoint(tokens):
+            raise CommandError(
+                EXIT_USAGE, "usage", "--quiet and --verbose do not go together; give one of them."
+            )
         with warnings.catch_warnings():
-            warnings.showwarning = show_warning if place()[0] == 0 else lambda *_: None
-            result = build_app(tokens)(tokens)
+            warnings.showwarning = show_warning if place()[0] == 0 and not quiet else lambda *_: None
+            result = build_app(tokens, config, source)(tokens)
         return result if isinstance(result, int) else 0
     except cyclopts.CycloptsError as error:
         return _fail(EXIT_USAGE, "usage", usage_text(error, tokens), as_json)

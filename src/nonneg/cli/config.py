@@ -42,8 +42,6 @@ def take_config(tokens: Sequence[str]) -> tuple[list[str], dict[str, Any], str]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as the command line would have it: nested ones as one word."""
-    nested = isinstance(value, dict) or (
-        isinstance(value, list) and any(isinstance(item, list | dict) for item in value)
-    )
-    return repr(value) if nested else value
+    """A value as the command line would have it: lists of words as several, others as one."""
+    several = isinstance(value, list) and not all(isinstance(item, str) for item in value)
+    return repr(value) if several or isinstance(value, dict) else value
