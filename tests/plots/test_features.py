@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -29,6 +30,13 @@ def test_bars_are_the_largest_features_with_their_weights():
 def test_zeros_are_no_bars_and_features_have_numbers():
     figure = plots.top_features(H, n=10)
     assert bars(figure.axes[0]) == (["1", "3", "2"], [3.0, 2.0, 1.0])
+
+
+def test_the_line_at_zero_follows_the_style():
+    with matplotlib.rc_context({"axes.edgecolor": "#123456"}):
+        (line,) = plots.top_features([[-1.0, 2.0]]).axes[0].lines
+    assert line.get_color() == "#123456"
+    np.testing.assert_array_equal(line.get_xdata(), [0, 0])
 
 
 def test_names_are_shortened_and_harmless():
