@@ -6,13 +6,15 @@ import json
 from typing import Any, Literal
 
 from nonneg.cli.errors import EXIT_USAGE, CommandError
-from nonneg.cli.options import Json
+from nonneg.cli.options import Json, Quiet, Verbose
+from nonneg.cli.saved import say
 
 __all__ = ["fetch_data_set", "list_data_sets"]
 
 
-def list_data_sets(*, json_: Json = False) -> int:
+def list_data_sets(*, quiet: Quiet = False, verbose: Verbose = False, json_: Json = False) -> int:
     """List the data sets that dataset:NAME stands for, and where each comes from."""
+    say(verbose, "of which those that other packages carry need the extra examples")
     rows = _known()
     if json_:
         print(json.dumps({"datasets": rows}))
@@ -23,7 +25,13 @@ def list_data_sets(*, json_: Json = False) -> int:
 
 
 def fetch_data_set(
-    name: str, /, *, split: Literal["train", "test", "all"] = "all", json_: Json = False
+    name: str,
+    /,
+    *,
+    split: Literal["train", "test", "all"] = "all",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json_: Json = False,
 ) -> int:
     """Look for a data set, download it where it is not there, check it, and say what it holds.
 
@@ -36,6 +44,7 @@ def fetch_data_set(
     """
     from nonneg.datasets import load
 
+    say(verbose, f"looking for {name}, else downloading it")
     try:
         bunch = load(name, split)
     except ValueError as error:

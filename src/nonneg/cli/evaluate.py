@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from nonneg.cli.errors import EXIT_DATA, EXIT_USAGE, CommandError
 from nonneg.cli.options import Json, Quiet, Verbose, limit
-from nonneg.cli.saved import load_model, open_for, say
+from nonneg.cli.saved import load_model, open_for, say, weights_from
 from nonneg.cli.transform import Missing, Names
 
 __all__ = ["evaluate_model"]
@@ -45,7 +45,8 @@ def evaluate_model(
     """Say how well a fitted model explains data and, where labels are known, how well its codes agree with them.
 
     Without labels: relative error, share of the sum of squares that is explained, score, sparsity of codes and parts,
-    dead and duplicate components, and how far the fit is from a stationary point on these data. With labels: accuracy,
+    dead and duplicate components, and how far the fit is from a stationary point on these data (of models that cannot
+    say it: at the end of the fit). With labels: accuracy,
     NMI and ARI of clusterings of the codes, and accuracy of a linear classifier (5-fold cross-validation).
 
     Parameters
@@ -88,7 +89,7 @@ def evaluate_model(
     say(verbose, f"reading {data}")
     beside = [*without, labels] if labels is not None and is_column(labels, data) else list(without)
     opened = open_for(estimator, data, missing, layer, memory_limit, beside)
-    how = {} if weights is None else {"weights": str(weights)}
+    how = weights_from(weights)
     try:
         say(verbose, f"computing W with {type(estimator).__name__}")
         W = estimator.transform(opened.X, **how)
@@ -117,7 +118,7 @@ def _plain(value: Any) -> Any:
 
 SAID = {
     "relative_error": "‖X − X̂‖ / ‖X‖", "explained_share": "explained share of ‖X‖²",
-    "score": "score (− mean loss of a cell)", "kkt_residual": "KKT residual", "svd_gap": "gap to the SVD bound",
+    "score": "score (higher is better)", "kkt_residual": "KKT residual", "svd_gap": "gap to the SVD bound",
     "spread_over_starts": "spread over starts", "sparsity_W": "sparsity of rows of W (Hoyer)",
     "zero_share_W": "share of zeros in W", "sparsity_parts": "sparsity of parts (Hoyer)",
     "dead": "dead components", "duplicates": "duplicate components",

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from nonneg.cli.errors import EXIT_USAGE, CommandError
-from nonneg.cli.options import Json
-from nonneg.cli.saved import load_model
+from nonneg.cli.options import Json, Quiet, Verbose
+from nonneg.cli.saved import load_model, say
 
 __all__ = ["inspect_model"]
 
 
-def inspect_model(model: Path, /, *, features: int = 5, json_: Json = False) -> int:
+def inspect_model(
+    model: Path, /, *, features: int = 5, quiet: Quiet = False, verbose: Verbose = False, json_: Json = False
+) -> int:
     """Say what is in the file of a model: parameters, versions, sizes, names, how the fit ended, and the parts.
 
     Parameters
@@ -26,6 +28,7 @@ def inspect_model(model: Path, /, *, features: int = 5, json_: Json = False) -> 
     """
     if features < 1:
         raise CommandError(EXIT_USAGE, "usage", f"--features must be at least 1, got {features}.")
+    say(verbose, f"reading {model}")
     estimator = load_model(model)
     report = _report(model, estimator, features)
     print(json.dumps(report, default=str) if json_ else _text(report))

@@ -46,7 +46,9 @@ def _number(value: Any) -> float | None:
 
 def _relative_error(model: Any, data: DataFile, W: np.ndarray, how: dict[str, Any]) -> float | None:
     """‖X − X̂‖ / ‖X‖, views together; None where the model has no X̂, or one of another kind than X."""
-    if not hasattr(model, "inverse_transform"):
+    if not hasattr(model, "inverse_transform") or hasattr(
+        model, "p_w_given_z_"
+    ):  # PLSA has P(w | d), not counts
         return None
     whole = None if model._in_runs else model.inverse_transform(W)
     left = size = 0.0

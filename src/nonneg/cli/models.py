@@ -7,14 +7,17 @@ import json
 import textwrap
 from typing import Any
 
-from nonneg.cli.options import Json
+from nonneg.cli.options import Json, Quiet, Verbose
+from nonneg.cli.saved import say
 
 __all__ = ["list_models"]
 
 TAKES = {"matrix": "a matrix", "ways": "an array of n ways", "views": "several views of the same rows"}
 
 
-def list_models(name: str | None = None, /, *, json_: Json = False) -> int:
+def list_models(
+    name: str | None = None, /, *, quiet: Quiet = False, verbose: Verbose = False, json_: Json = False
+) -> int:
     """List the models that nonneg fit takes, or the parameters of one.
 
     Parameters
@@ -22,6 +25,7 @@ def list_models(name: str | None = None, /, *, json_: Json = False) -> int:
     name:
         A model, in any case. Without it all are listed, with what they need of the data.
     """
+    say(verbose, "loading the models, networks with torch")
     if name is not None:
         from nonneg.cli.estimators import model_class
 

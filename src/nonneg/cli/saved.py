@@ -9,7 +9,7 @@ from typing import Any
 from nonneg.cli.data import DataFile, open_data
 from nonneg.cli.errors import EXIT_DATA, EXIT_USAGE, CommandError
 
-__all__ = ["load_model", "open_for", "say"]
+__all__ = ["load_model", "open_for", "say", "weights_from"]
 
 
 def load_model(path: Path) -> Any:
@@ -60,6 +60,15 @@ def open_for(
         without=without,
         colour=shape is not None and len(shape) == 3,
     )
+
+
+def weights_from(path: Path | None) -> dict[str, str]:
+    """--weights as methods of models take it, or raise with exit code 3."""
+    if path is None:
+        return {}
+    if not path.exists():
+        raise CommandError(EXIT_DATA, "data", f"--weights: there is no file {path}.")
+    return {"weights": str(path)}
 
 
 def say(verbose: bool, text: str) -> None:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from nonneg.cli.data import DataFile
 from nonneg.cli.errors import EXIT_DATA, EXIT_USAGE, CommandError
 from nonneg.cli.options import Flag, Json, Quiet, Verbose, limit
-from nonneg.cli.saved import load_model, open_for, say
+from nonneg.cli.saved import load_model, open_for, say, weights_from
 from nonneg.cli.write import ARRAYS, check_out, pieces_of, put_array, write_annotated, write_table
 
 __all__ = ["transform_data"]
@@ -88,8 +88,7 @@ def transform_data(
     check_out(out, opened.X, opened.held)
     what = "memberships" if memberships else "impute" if impute else "reconstruct" if reconstruct else "W"
     say(verbose, f"computing {what} with {type(estimator).__name__}")
-    how = {"weights": None if weights is None else str(weights)}
-    found = _computed(estimator, opened, what, kind, out, how, memory_limit, device)
+    found = _computed(estimator, opened, what, kind, out, weights_from(weights), memory_limit, device)
     _write(found, kind, out, opened, estimator, what)
     n, k = found.shape
     report = {"out": str(out), "what": what, "n_samples": n, "n_columns": k, "dtype": str(found.dtype)}
@@ -111,8 +110,13 @@ def _computed(
     device: Any,
 ) -> Any:
     """The rows; what goes into an array in storage is written as it is computed."""
+    from nonneg.exceptions import IncompatibleError
+
     if what in ("memberships", "impute") and not hasattr(model, what):
         text = f"--{what}: {type(model).__name__} has no {what}."
+        raise CommandError(EXIT_USAGE, "usage", text)
+    if what == "reconstruct" and not hasattr(model, "inverse_transform"):
+        text = f"--reconstruct: {type(model).__name__} has no inverse_transform."
         raise CommandError(EXIT_USAGE, "usage", text)
     if what in ("reconstruct", "impute") and getattr(model, "_takes", "matrix") == "views":
         text = f"--{what}: {type(model).__name__} has several views, and a file holds one table."
@@ -124,7 +128,9 @@ def _computed(
             return model.impute(data.X, **how)
         target = out if kind in ARRAYS and what == "W" else None
         W = model.transform(data.X, **how, memory_limit=memory, device=device, out=target)
-        return W if what == "W" else model.inverse_transform(W)
+        return W if what == "W" else model.inverse_transform(W).reshape(len(W), -1)
+    except IncompatibleError as error:
+        raise CommandError(EXIT_USAGE, "usage", str(error)) from error
     except (ValueError, TypeError) as error:
         raise CommandError(EXIT_DATA, "data", f"DATA: {data.text}: {error}") from error
 
@@ -135,7 +141,7 @@ def _write(found: Any, kind: str, out: Path, data: DataFile, model: Any, what: s
         if what != "W":
             from nonneg.data.sink import write_rows
 
-            write_rows(out, pieces_of(found.reshape(len(found), -1)), len(found))
+            write_rows(out, pieces_of(found), len(found))
         return
     from nonneg.cli.rows import row_names
 
@@ -144,7 +150,7 @@ def _write(found: Any, kind: str, out: Path, data: DataFile, model: Any, what: s
         _annotate(found, out, data, model, what, names)
         return
     columns = list(model.get_feature_names_out()) if what in ("W", "memberships") else _features(model)
-    write_table(out, pieces_of(found.reshape(len(found), -1)), columns, names)
+    write_table(out, pieces_of(found), columns, names)
 
 
 def _features(model: Any) -> list[str]:
