@@ -63,6 +63,7 @@ smartquotes = False  # "kl" is a value
 # `name` in a docstring is a link where there is such an object, and plain where there is none
 default_role = "py:obj"
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
 numpydoc_show_class_members = False
@@ -132,14 +133,18 @@ def write_commands(app) -> None:
     """Write the page of the command line from the help of its commands, `fit` with the options of NMF."""
     page = ROOT / "docs" / "api" / "generated" / "commands.md"
     text = build_app(["fit"]).generate_docs().replace("# nonneg", "# Commands", 1)
+    text = re.sub(
+        r"## Table of Contents.*?(?=^\*\*)", "", text, flags=re.DOTALL | re.MULTILINE
+    )  # the site has one
     if not page.is_file() or page.read_text(encoding="utf-8") != text:
         page.parent.mkdir(exist_ok=True)
         page.write_text(text, encoding="utf-8")
 
 
 def formula(self, node: nodes.Node) -> None:
-    """Write a formula as MathML."""
-    self.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    """Write a formula as MathML, for which docutils wants the halves of a fraction in braces."""
+    tex = re.sub(r"(frac)(\w)(\w)", r"\1{\2}{\3}", node.astext())
+    self.body.append(tex2mathml(tex, as_block=isinstance(node, nodes.math_block)))
     raise nodes.SkipNode
 
 

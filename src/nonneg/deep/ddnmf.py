@@ -26,8 +26,8 @@ RESTARTS = 2  # further starts from data of bases that are non-negative
 class DDNMF(DeepFactorization):
     r"""H = σ(W′Z), Ẑ = ReLU(WH) between the encoder and the decoder of a network that is taught by another one.
 
-    .. math:: L_{in} = α \sum_i \|x_i - y_i\|^2 + β \sum_i \sum_l \|h_i^{(l)} - \tilde h_i^{(l')}\|^2
-              + γ \sum_i \|z_i - \hat z_i\|^2
+    .. math:: L_{in} = α \sum_i \|x_i - y_i\|^2 + β \sum_i \sum_l \|h_i^{(l)} - \tilde{h_i}^{(l')}\|^2
+              + γ \sum_i \|z_i - \hat{z_i}\|^2
 
     with y and h(l) of the supervisor, a plain autoencoder that sees clean data, and z, ẑ, h̃(l′) of the student, which
     sees noisy data and has the NMF module in its middle.

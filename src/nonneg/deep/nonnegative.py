@@ -33,7 +33,7 @@ class NonnegativeAutoencoder(DeepFactorization):
     r"""Z = E(x̃) ≥ 0, H = Z Vᵀ, Ẑ = H U, y = D(Ẑ) with V ≥ 0 and U ≥ 0: NMF of features that a network learns for it.
 
     .. math:: \min \frac1n \sum_i \left( \frac1m \|x_i - y_i\|^2
-              + λ \, \|z_i - \hat z_i\|^2 / \overline{\|z\|^2} \right)
+              + λ \, \|z_i - \hat{z_i}\|^2 / \text{mean}(\|z\|^2) \right)
 
     The encoder E may take x of any sign to features z ≥ 0 that have non-negative parts, rows of U. For rows of a
     process `monitor` gives two statistics, T² of the codes H and the squared prediction error of x, with limits.
