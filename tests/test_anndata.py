@@ -14,7 +14,7 @@ import nonneg.anndata
 from matrix_cases import relative
 from nonneg import DDNMF, NMF, PLSA, SymmetricNMF
 from nonneg.datasets import load, make_counts
-from nonneg.metrics import ari, nmi
+from nonneg.metrics import ari, match_components, nmi
 
 COUNTS = make_counts(80, 12, 3, random_state=0).data
 if sp.issparse(COUNTS):
@@ -78,6 +78,17 @@ def test_what_is_written_is_the_fit(blood):
     explained = W.sum(axis=0) * model.components_.sum(axis=1)
     assert facts["share"] == pytest.approx(explained / blood.X.sum(), rel=1e-2)  # KL keeps the total
     assert facts["share"].sum() == pytest.approx(1)
+
+
+def test_programs_of_float32_are_those_of_float64(blood):
+    """float32 is what scanpy keeps."""
+    single = anndata.AnnData(blood.X.astype(np.float32), obs=blood.obs, var=blood.var)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        programs(single, 6, tol=1e-2)
+    assert single.obsm["X_nmf"].dtype == single.varm["NMF"].dtype == np.float32
+    found = match_components(single.varm["NMF"].T, blood.varm["NMF"].T)
+    assert found.similarity.min() > 0.9999
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix, sp.csc_matrix], ids=["dense", "CSR", "CSC"])

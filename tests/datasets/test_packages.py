@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -20,7 +21,6 @@ def cells():
 
 def test_counts_are_those_that_the_totals_of_the_cells_give(cells):
     """scanpy's file has the molecules of each cell, which normalisation brought to 10,000 before the logarithm."""
-    h5py = pytest.importorskip("h5py")
     folder = packages.find_spec("scanpy").submodule_search_locations[0]
     with h5py.File(f"{folder}/datasets/10x_pbmc68k_reduced.h5ad", "r") as file:
         raw = file["raw.X"]
