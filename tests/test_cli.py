@@ -347,6 +347,7 @@ def test_what_cannot_be_had_any_more_is_said(capsys, tmp_path):
     assert code == 0
     assert "weights are gone" in err and one_line(err)
     assert json.loads(out)["notes"] == [err.removeprefix("nonneg: ").strip()]
+    assert run(capsys, *words, "--eval-epochs", 1, "--quiet")[2] == ""
 
 
 def test_an_option_of_none_is_the_profiles(capsys, tmp_path):
@@ -358,13 +359,14 @@ def test_an_option_of_none_is_the_profiles(capsys, tmp_path):
 
 
 def test_reproduce_computes_only_what_is_asked_for(capsys, tmp_path):
-    words = ["--methods", "raw", "nmf", "--tables", 1, "--seeds", 3, 4]
+    words = ["--methods", "raw", "nmf", "--tables", 1, "--seeds", 3, 4, "--verbose"]
     code, _, err = run(
         capsys, "reproduce", "ddnmf", *FAST[:4], "--clusterings", "kmeans", *words, "--out", tmp_path
     )
     assert code == 0, err
     runs = [json.loads(path.read_text())["run"] for path in tmp_path.glob("runs/*")]
     assert sorted((run["method"], run["seed"]) for run in runs) == [("nmf", 3), ("nmf", 4), ("raw", 0)]
+    assert all(line.startswith("nonneg: digits ") for line in err.splitlines()) and err.count("begins") == 3
 
 
 def test_a_folder_keeps_the_other_data_set_in_its_tables(capsys, tmp_path):

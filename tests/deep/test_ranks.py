@@ -166,7 +166,7 @@ def test_torchrun_makes_one_model_also_after_a_restart(tmp_path):
     how = {"hidden": (16, 8), "max_epochs": 40, "batch_size": 16, "precision": "float64", "random_state": 0}
     arguments = ["fit", "X.npy", "--model", "autoencoder", "--hidden", "16", "8", "--epochs", "40", "--json"]
     arguments += ["--out", "model.nmf", "--checkpoint", "kept", "--n-components", "4"]
-    arguments += ["--set", "precision=float64", "batch_size=16"]
+    arguments += ["--precision", "float64", "--batch-size", "16"]
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
     ran = subprocess.run(
         [sys.executable, "-m", *launcher, "-m", "nonneg", *arguments],

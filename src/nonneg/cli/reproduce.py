@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from nonneg.cli.options import Flag, Json, Quiet, Verbose
 from nonneg.cli.studies import Clustering, Dataset, Many, reproduce
 
 __all__ = ["reproduce_ddnmf"]
@@ -40,8 +41,10 @@ def reproduce_ddnmf(
     n_test: int | None = None,
     threads: int | None = None,
     jobs: int | None = None,
-    render: Annotated[bool, Parameter(negative=())] = False,
-    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    render: Annotated[bool, Flag] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> int:
     """Compare DDNMF with the methods of its paper: Tables 1-3, Figures 2-3, loss curves, parts, trained models.
 
@@ -102,8 +105,6 @@ def reproduce_ddnmf(
         Runs computed at the same time; by default one, for digits one a core and at most four.
     render:
         Compute nothing: draw tables and figures from the runs that are there.
-    json_:
-        Print one JSON object instead of the table.
     """
     given: dict[str, Any] = {
         "methods": methods, "profiles": profile, "seeds": seeds, "epochs": epochs, "eval_epochs": eval_epochs,
@@ -123,4 +124,6 @@ def reproduce_ddnmf(
         threads=threads,
         render=render,
         as_json=json_,
+        quiet=quiet,
+        verbose=verbose,
     )

@@ -35,6 +35,8 @@ def reproduce(
     threads: int | None,
     render: bool,
     as_json: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> int:
     """Compute and show a study.
 
@@ -52,7 +54,7 @@ def reproduce(
         NAME=VALUE of DDNMF.
     out : Path, optional
         Folder; by default named after the study and the data sets.
-    jobs, threads, render, as_json
+    jobs, threads, render, as_json, quiet, verbose
         As the commands have them.
 
     Returns
@@ -82,7 +84,12 @@ def reproduce(
         _study(presets[data], given, clusterings, options)
         for data in (_others(folder, dataset) if name == "ddnmf" else ())
     ]
-    return _run(name, studies, others, folder, 0 if render else jobs, threads or 1, as_json)
+    how = {"shown": False if quiet else None, "lines": verbose}
+    result, notes = _run(name, studies, others, folder, 0 if render else jobs, threads or 1, how)
+    for note in () if quiet else notes:
+        print(f"nonneg: {note}", file=sys.stderr)
+    _show(result, notes, folder, as_json)
+    return 0
 
 
 def _presets(name: str) -> Mapping[str, Any]:
@@ -139,8 +146,9 @@ def _run(
     folder: Path,
     jobs: int,
     threads: int,
-    as_json: bool,
-) -> int:
+    how: Mapping[str, Any],
+) -> tuple[Any, list[str]]:
+    """Compute what is missing with so many jobs (0: nothing); what came of it, and what cannot be had any more."""
     from nonneg.experiments import report, zoo_report
     from nonneg.experiments.ddnmf import compute, left_out
 
@@ -148,12 +156,13 @@ def _run(
     notes: list[str] = []
     if jobs:
         for study in studies:
-            compute(study, folder, jobs=jobs, threads=threads)
+            compute(study, folder, jobs=jobs, threads=threads, **how)
             notes += left_out(study, folder)
-    for note in notes:
-        print(f"nonneg: {note}", file=sys.stderr)
     order = ("digits", "mnist", "fashion-mnist")
-    result = assemble(sorted([*studies, *others], key=lambda study: order.index(study.dataset)), folder)
+    return assemble(sorted([*studies, *others], key=lambda study: order.index(study.dataset)), folder), notes
+
+
+def _show(result: Any, notes: list[str], folder: Path, as_json: bool) -> None:
     if as_json:
         told = {"out": str(folder), "files": result.files, "models": result.models, "notes": notes}
         print(json.dumps(told | {"rows": result.rows}))
@@ -165,4 +174,3 @@ def _run(
         print(f"\nwritten to {folder}/")
         for label, path in result.models.items():
             print(f"{label}: nonneg.load({path!r})")
-    return 0

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-
 from nonneg.cli.errors import EXIT_USAGE, CommandError
+from nonneg.cli.options import Flag, Json, Quiet, Verbose
 from nonneg.cli.studies import Clustering, Dataset, Many, reproduce
 
 __all__ = ["reproduce_zoo"]
@@ -29,8 +28,10 @@ def reproduce_zoo(
     n_test: int | None = None,
     threads: int | None = None,
     jobs: int | None = None,
-    render: Annotated[bool, Parameter(negative=())] = False,
-    json_: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    render: Annotated[bool, Flag] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> int:
     """Compare every deep model with each other and with k-means, mixtures, NMF, autoencoders and ClustPy's methods.
 
@@ -71,8 +72,6 @@ def reproduce_zoo(
         Runs computed at the same time; by default one, for digits one a core and at most four.
     render:
         Compute nothing: draw tables and figures from the runs that are there.
-    json_:
-        Print one JSON object instead of the tables.
     """
     from nonneg.experiments.zoo import ZOO
 
@@ -85,5 +84,16 @@ def reproduce_zoo(
             text = f"--methods must be among {', '.join(ZOO)}, got {name!r}."
             raise CommandError(EXIT_USAGE, "usage", text)
     return reproduce(
-        "zoo", dataset, given, clusterings, (), out, jobs=jobs, threads=threads, render=render, as_json=json_
+        "zoo",
+        dataset,
+        given,
+        clusterings,
+        (),
+        out,
+        jobs=jobs,
+        threads=threads,
+        render=render,
+        as_json=json_,
+        quiet=quiet,
+        verbose=verbose,
     )

@@ -103,7 +103,13 @@ def _teacher(study: Study) -> str | None:
 
 
 def compute(
-    study: Study, out: Path, *, shown: bool | None = None, jobs: int = 1, threads: int = 1
+    study: Study,
+    out: Path,
+    *,
+    shown: bool | None = None,
+    lines: bool = False,
+    jobs: int = 1,
+    threads: int = 1,
 ) -> list[Run]:
     """Compute what is missing of a study and leave a file a run.
 
@@ -138,7 +144,7 @@ def compute(
     runs = runs_of(study)
     teacher = _teacher(study) if study.ae2_from_supervisor else None
     out.mkdir(parents=True, exist_ok=True)
-    with Bar(sum(run.epochs or 1 for run in runs), shown) as bar:
+    with Bar(sum(run.epochs or 1 for run in runs), shown, lines) as bar:
         work = [(run, study, out, teacher is not None and run.profile == teacher) for run in runs]
         run_all(complete, work, jobs, threads, bar.tick)
     return runs

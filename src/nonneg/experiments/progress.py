@@ -30,11 +30,14 @@ class Bar:
         Epochs of all runs (a run without epochs counts as one).
     shown : bool, optional
         Draw it; None: where stderr is a terminal.
+    lines : bool, default=False
+        Write a line for every epoch instead.
     """
 
-    def __init__(self, total: int, shown: bool | None = None) -> None:
+    def __init__(self, total: int, shown: bool | None = None, lines: bool = False) -> None:
         self.total = total
-        self.shown = sys.stderr.isatty() if shown is None else shown
+        self.lines = lines
+        self.shown = not lines and (sys.stderr.isatty() if shown is None else shown)
         self._epochs: dict[str, int] = {}
         self._bar: Any = None
         self._task: Any = None
@@ -60,7 +63,9 @@ class Bar:
 
     def tick(self, name: str, epoch: int) -> None:
         """Say how many epochs of a run are done; 0 when it begins."""
-        self._epochs[name] = epoch
+        before, self._epochs[name] = self._epochs.get(name), epoch
+        if self.lines and epoch != before:
+            print(f"nonneg: {name}: {f'epoch {epoch}' if epoch else 'begins'}", file=sys.stderr)
         if self._bar is not None:
             self._bar.update(self._task, description=name, completed=sum(self._epochs.values()))
 
