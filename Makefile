@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: demo test docs campaign lint clean
+.PHONY: demo test docs campaign browser lint clean
 
 demo: $(STAMP)
 	$(BIN)/nonneg reproduce ddnmf --dataset digits --out $(DEMO)
@@ -20,6 +20,10 @@ docs: $(STAMP)
 # a quarter of an hour: a hundred kills of running fits, more than ten thousand damaged files
 campaign: $(STAMP)
 	NONNEG_CAMPAIGN=1 $(BIN)/python -m pytest tests/campaigns -s
+
+# reports in Chromium (apt install chromium): what they ask for, how wide they are, what can be read by day and by night
+browser: $(STAMP)
+	NONNEG_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

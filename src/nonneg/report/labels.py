@@ -10,6 +10,9 @@ import numpy as np
 __all__ = ["Labels", "column_names"]
 
 
+GROUPS = 50  # that a figure can name
+
+
 class Labels:
     """What is known of the rows from elsewhere: a name for each.
 
@@ -40,6 +43,10 @@ class Labels:
         self.names = [str(name) for name in names[order]]
         self.codes = np.argsort(order)[codes]
         self.counts = counts[order]
+
+    def of_rows(self) -> np.ndarray | None:
+        """The label of each row where figures can group rows by it; None for too many, or for no classes."""
+        return np.array(self.names)[self.codes] if self.are_classes and len(self.names) <= GROUPS else None
 
     def most_frequent(self, count: int) -> list[int]:
         """Positions in ``names`` of at most ``count`` labels, in order."""

@@ -44,7 +44,7 @@ def amounts(facts: Facts) -> Section | None:
     chosen = np.sort(facts.largest_first()[:MOST])
     titles = None if len(chosen) == facts.k else [str(j) for j in chosen]
     labels = facts.labels
-    by = None if labels is None or not labels.are_classes else np.array(labels.names)[labels.codes]
+    by = None if labels is None else labels.of_rows()
     svg = drawn(
         lambda axes: plots.heatmap(W[:, chosen], labels=by, titles=titles, axes=axes),
         "amounts",

@@ -36,7 +36,7 @@ def memberships(facts: Facts) -> Section | None:
         )
     shown_parts, names = _at_most(facts, P)
     labels = facts.labels
-    by = None if labels is None or not labels.are_classes else np.array(labels.names)[labels.codes]
+    by = None if labels is None else labels.of_rows()
 
     def draw(axes: object) -> None:
         found = plots.memberships(shown_parts, labels=by, titles=names, axes=axes)  # type: ignore[arg-type]
