@@ -32,6 +32,7 @@ _ROOMS = (
     "metrics",
     "penalties",
     "plots",
+    "report",
 )
 
 __all__ = ["__version__", *_HOMES, *_ROOMS]
