@@ -549,13 +549,16 @@ def test_a_bar_on_a_terminal(capsys, matrix, tmp_path, monkeypatch):
 
 
 def test_seconds_left():
-    bar = progress.Progress("nmf", 20, "iteration", bar=False, lines=False)
-    with bar:
-        for number in (1, 2, 3, 1, 2):  # of two starts
+    with progress.Progress("nmf", 20, "iteration", bar=False, lines=False) as bar:
+        assert bar.seconds_left() is None
+        bar({"iteration": 1, "loss": 1.0, "kkt": 0.1})
+        assert bar.seconds_left() is None
+        for number in (2, 3, 1, 2):  # of two starts
             bar({"iteration": number, "loss": 1.0, "kkt": 0.1})
         assert bar.done == 5
-        bar._began -= 10
-        assert bar.seconds_left() == pytest.approx(30, rel=0.1)
+        began, done = bar._first
+        bar._first, bar._began = (began - 8, done), bar._began - 10
+        assert bar.seconds_left() == pytest.approx(8 / 4 * 15, rel=0.1)
         bar.max_time = 15
         assert bar.seconds_left() == pytest.approx(5, rel=0.1)
         bar.max_time = 1

@@ -47,6 +47,7 @@ class Progress:
         self.name, self.total, self.unit, self.objective = name, total, unit, objective
         self.max_time, self.shown, self.lines = max_time, bar, lines
         self.done = 0
+        self._first: tuple[float, int] | None = None  # when the first record came, and what was done then
         self._last = 0  # the number of the last record: a smaller one is of another start
         self._began = self._said = time.perf_counter()
         self._bar: Any = None
@@ -75,11 +76,13 @@ class Progress:
         number = int(record[self.unit])
         self.done += number - self._last if number > self._last else number
         self._last = number
+        now = time.perf_counter()
+        self._first = self._first or (now, self.done)
         loss = float(record[self.objective])
         if self._bar is not None:
-            text = f"loss {loss:.6g}, at most {self.seconds_left():.0f} s left"
+            left = self.seconds_left()
+            text = f"loss {loss:.6g}" + ("" if left is None else f", at most {left:.0f} s left")
             self._bar.update(self._bar.task_ids[0], completed=self.done, description=text)
-        now = time.perf_counter()
         if self.lines and (
             self.unit == "epoch" or number == 1 or number % EVERY == 0 or now - self._said >= SECONDS
         ):
@@ -87,11 +90,17 @@ class Progress:
             terms = "".join(f", {name} {value:.4g}" for name, value in record.items() if name != self.unit)
             print(f"nonneg: {self.name}: {self.unit} {number}{terms}", file=sys.stderr)
 
-    def seconds_left(self) -> float:
-        """How long the fit takes at most, if its iterations take as long as they did so far."""
-        spent = time.perf_counter() - self._began
-        left = spent / max(self.done, 1) * (self.total - self.done)
-        return max(0.0, left if self.max_time is None else min(left, self.max_time - spent))
+    def seconds_left(self) -> float | None:
+        """How long the fit takes at most, if its iterations take as long as they did so far; None before the second.
+
+        What comes before the first record is no measure of those to come: a start, kernels that are compiled, and the
+        iterations of a fit that goes on from a checkpoint.
+        """
+        if self._first is None or self.done == self._first[1]:
+            return None
+        now = time.perf_counter()
+        left = (now - self._first[0]) / (self.done - self._first[1]) * (self.total - self.done)
+        return max(0.0, left if self.max_time is None else min(left, self._began + self.max_time - now))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
