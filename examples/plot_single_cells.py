@@ -36,8 +36,8 @@ print(f"molecules a cell: {depth.min():.0f} to {depth.max():.0f}, median {np.med
 
 models = {}
 for k in (4, 6, 8):
-    models[k] = NMF(k, loss="kl", tol=1e-3, random_state=0).fit(X)
-    other = NMF(k, loss="kl", init="random", tol=1e-3, random_state=1).fit(X)
+    models[k] = NMF(k, loss="kl", tol=3e-3, random_state=0).fit(X)
+    other = NMF(k, loss="kl", init="random", tol=3e-3, random_state=1).fit(X)
     similar = metrics.match_components(models[k].components_, other.components_).similarity
     print(f"{k:2d} programs: {(similar > 0.95).sum():2d} found again, smallest cosine {similar.min():.2f}")
     if similar.min() < 0.95:

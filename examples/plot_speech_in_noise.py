@@ -66,8 +66,8 @@ def frames(sound):
 # the code that ignored the data would have a posterior mean that does not vary.
 
 rng = np.random.default_rng(0)
-clean = np.abs(frames(voice(60, rng))[::2]) ** 2
-model = VariationalNMF(16, max_epochs=40, batch_size=64, random_state=0).fit(clean)
+clean = np.abs(frames(voice(40, rng))[::2]) ** 2
+model = VariationalNMF(16, max_epochs=30, batch_size=64, random_state=0).fit(clean)
 print(f"{len(clean)} clean frames; {model.n_active_units_} of {model.n_components_} units in use")
 
 # %%

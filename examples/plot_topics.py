@@ -33,8 +33,8 @@ print(f"{counts.shape[0]} articles, {counts.shape[1]} words, {filled:.1%} of the
 
 models, matches = {}, {}
 for k in (4, 6, 8, 10):
-    models[k] = NMF(k, loss="kl", tol=1e-3, random_state=0).fit(counts)
-    other = NMF(k, loss="kl", init="random", n_init=2, tol=1e-3, random_state=1).fit(counts)
+    models[k] = NMF(k, loss="kl", tol=3e-3, random_state=0).fit(counts)
+    other = NMF(k, loss="kl", init="random", n_init=2, tol=3e-3, random_state=1).fit(counts)
     matches[k] = match_components(models[k].components_, other.components_).similarity
     again = (matches[k] > 0.95).sum()
     loss, other_loss = (fit.reconstruction_err_**2 / 2 for fit in (models[k], other))
