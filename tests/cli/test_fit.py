@@ -406,6 +406,20 @@ def test_factors_of_tensors_and_views_start_from_npz(capsys, cube, tmp_path):
     assert np.array_equal(nonneg.load(tmp_path / "m").components_, own.components_)
 
 
+def test_files_beside_the_data_are_told_from_options(capsys, matrix, tmp_path):
+    np.save(tmp_path / "w.npy", np.ones(3))
+    words = ["fit", matrix[1], "--n-components", 3, "--out", tmp_path / "m"]
+    for more, expected, said in (
+        (["--sample-weight", tmp_path / "w.npy"], 3, "--sample-weight"),
+        (["--weights", tmp_path / "w.npy"], 3, "--weights"),
+        (["--weights", tmp_path / "none.npy"], 2, "--weights must be array-like"),
+        (["--W-init", matrix[1], "--model", "nonnegativetucker"], 2, "takes no start values"),
+        (["--weights", matrix[1], "--model", "convexnmf"], 2, "Unknown option: --weights"),
+    ):
+        code, _, err = run(capsys, *words, *more)
+        assert code == expected and said in err and one_line(err), err
+
+
 def test_a_column_that_is_no_feature(capsys, tmp_path):
     pd = pytest.importorskip("pandas")
     X = np.random.default_rng(0).random((20, 4))

@@ -173,11 +173,13 @@ def _fit(estimator: Any, X: Any, beside: dict[str, Any], data: str, progress: Pr
             with progress:
                 estimator.set_params(verbose=progress)
                 estimator.fit(X, **beside)
-    except IncompatibleError as error:
-        raise CommandError(EXIT_USAGE, "usage", flagged(str(error), flags)) from error
     except (ValueError, TypeError) as error:
-        if leading_name(str(error)) in flags:
-            raise CommandError(EXIT_USAGE, "usage", flagged(str(error), flags)) from error
+        name, text = leading_name(str(error)), flagged(str(error), flags)
+        if name in beside and name != "device":  # what a file holds
+            raise CommandError(EXIT_DATA, "data", text) from error
+        refused = any(word in str(error) for word in beside)  # that the model does not take at all
+        if isinstance(error, IncompatibleError) or name in flags or refused:
+            raise CommandError(EXIT_USAGE, "usage", text) from error
         raise CommandError(EXIT_DATA, "data", f"DATA: {data}: {error}") from error
 
 
