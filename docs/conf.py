@@ -81,6 +81,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "download_all_examples": False,
     "remove_config_comments": True,
+    "within_subsection_order": "FileNameSortKey",
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -97,13 +98,15 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
     "header_links_before_dropdown": 7,
-    "secondary_sidebar_items": ["page-toc"],
+    # on every page but those of the gallery (docs/auto_examples), whose code wants the width
+    "secondary_sidebar_items": {page: ["page-toc"] for page in ["docs/[!a]**", "docs/a[!u]**", "[!d]**"]},
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_toc_level": 2,
 }
 
 ROOT = Path(__file__).parents[1]
+CAPTION = re.compile(r"\*\*(.+?)\*\*(.*?)[:,.]\s")  # a table without a title begins with it
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=(#[^)\s]*)?\))")
 
 
@@ -125,17 +128,15 @@ def as_page(app, docname: str, source: list[str]) -> None:
     if not page.is_file():
         return
     source[0] = LINK.sub(lambda link: in_the_site(page, link[1]), source[0])
-    if docname.startswith(("benchmarks/", "experiments/")) and not source[0].startswith("#"):
-        source[0] = f"# {page.stem}\n\n" + source[0].replace("\n### ", "\n## ")
+    if docname.startswith("experiments/") and (caption := CAPTION.match(source[0])):
+        source[0] = f"# {''.join(caption.groups())}\n\n" + source[0].replace("\n### ", "\n## ")
 
 
 def write_commands(app) -> None:
     """Write the page of the command line from the help of its commands, `fit` with the options of NMF."""
     page = ROOT / "docs" / "api" / "generated" / "commands.md"
     text = build_app(["fit"]).generate_docs().replace("# nonneg", "# Commands", 1)
-    text = re.sub(
-        r"## Table of Contents.*?(?=^\*\*)", "", text, flags=re.DOTALL | re.MULTILINE
-    )  # the site has one
+    text = re.sub(r"## Table of Contents.*?(?=^\*\*)", "", text, flags=re.DOTALL | re.MULTILINE)
     if not page.is_file() or page.read_text(encoding="utf-8") != text:
         page.parent.mkdir(exist_ok=True)
         page.write_text(text, encoding="utf-8")
