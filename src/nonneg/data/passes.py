@@ -175,7 +175,7 @@ def lazily(source: Source, work: Callable[[Block], np.ndarray], k: int, dtype: A
     from dask import delayed
 
     blob, task = (
-        delayed(cloudpickle.dumps((work, source, None)), traverse=False),
+        delayed(cloudpickle.dumps((work, source, _stacked)), traverse=False),
         delayed(made_of_block, pure=False),
     )
     pieces = [
@@ -183,6 +183,10 @@ def lazily(source: Source, work: Callable[[Block], np.ndarray], k: int, dtype: A
         for cut in source.bounds()
     ]
     return da.concatenate(pieces)
+
+
+def _stacked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.concatenate([a, b])
 
 
 def _of_X(source: Source, cut: tuple[int, int]) -> tuple[Any, int, np.ndarray | None]:
