@@ -189,6 +189,7 @@ def test_tensors_and_views(capsys, tmp_path):
         ({"data": "fewer.csv"}, 3, "expecting 6 features"),
         ({"data": "other.csv"}, 3, "feature names"),
         ({"data": "labelled.tsv.gz"}, 3, "column 'kind' holds text"),
+        ({"data": "labelled.tsv.gz"}, 3, "leave it out (--without)"),
         ({"out": "X.csv"}, 2, "X.csv is the data"),
         ({"out": "m.nmf"}, 2, "the suffix .nmf; known: .csv"),
         ({"out": "there/W.csv"}, 1, "there is no folder"),
@@ -236,6 +237,14 @@ def test_models_that_cannot(capsys, files):
         words = ["transform", folder / "k.nmf", folder / "X.npy", "--out", folder / "W.csv", *more]
         code, _, err = run(capsys, *words)
         assert code == 2 and said in err and one_line(err)
+
+
+def test_torch_computes_the_same_where_a_device_is_named(capsys, files):
+    folder, _, W = files
+    words = ["transform", folder / "m.nmf", folder / "X.csv", "--out", folder / "W.csv", "--device", "cpu"]
+    assert run(capsys, *words, "--quiet") == (0, "", "")
+    found = table(folder / "W.csv")
+    assert np.allclose(found, W, atol=1e-9) and list(found.index) == ROWS
 
 
 def test_verbose_says_what_is_done(capsys, files):

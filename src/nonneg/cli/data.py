@@ -91,6 +91,8 @@ def open_data(
         raise MissingExtraError(error.name or "a reader", "data", f"reading {path.suffix} files") from error
     except (ValueError, TypeError, OSError) as error:
         text = str(error).removeprefix("DATA: ")
+        if "column" in text:
+            text = text.replace("; leave it out", "; leave it out (--without)")
         if str(path) not in text:
             text = f"{path}: {text}"
         raise CommandError(EXIT_DATA, "data", f"DATA: {text}") from error
