@@ -9,6 +9,7 @@ from matplotlib import rcParams
 from nonneg import plots
 from nonneg.plots import COLOURS
 from nonneg.report.figures import css_colour, css_colours, drawn, flat_map
+from nonneg.report.page import HERE
 
 
 def line(axes):
@@ -24,6 +25,13 @@ def test_a_drawing_is_svg_with_the_colours_of_the_page():
     assert "#010203" not in text and COLOURS[1].lower() not in text.lower()
     assert "http" not in text and "<style" not in text and "<metadata" not in text
     assert "&lt;line&gt;" in text and "<line>" not in text
+
+
+def test_black_stays_black_on_a_cell_of_its_own_colour():
+    text = drawn(lambda axes: axes.text(0.5, 0.5, "cell", color="black"), "x")
+    cell = next(element for element in ET.fromstring(text).iter("text") if element.text == "cell")
+    assert "currentColor" not in cell.get("style", "")
+    assert "fill: currentColor" not in (HERE / "page.css").read_text(encoding="utf-8")
 
 
 def test_drawings_share_no_identifier_and_refer_to_their_own():

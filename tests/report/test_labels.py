@@ -43,4 +43,5 @@ def test_columns_of_views_bear_the_view():
 
 def test_figures_group_rows_by_a_few_classes():
     assert Labels(list("aabb"), 4).of_rows().tolist() == list("aabb")
+    assert Labels([10, 2, 2, 10], 4).of_rows().tolist() == [10, 2, 2, 10]
     assert Labels([*range(60), *range(60)], 120).of_rows() is None

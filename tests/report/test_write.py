@@ -80,7 +80,7 @@ def test_numbers_are_those_of_the_model(model, written):
     page = written(model, X, labels=GROUPS)
     shares = model.memberships(X)
     rows = page.tables["The components"][1:]
-    assert [row[1] for row in rows] == [number(100 * share) for share in shares.mean(axis=0)]
+    assert [row[1] for row in rows] == [number(round(100 * share, 1)) for share in shares.mean(axis=0)]
     leads = np.bincount(shares.argmax(axis=1), minlength=3)
     assert [row[2] for row in rows] == [number(int(count)) for count in leads]
     sparsity = model.parts_summary()["hoyer_sparsity"]
@@ -102,7 +102,7 @@ def test_numbers_are_those_of_the_model(model, written):
     assert table[1] == [
         "blue",
         "20",
-        *(number(100 * share) for share in shares[GROUPS == "blue"].mean(axis=0)),
+        *(number(round(100 * share, 1)) for share in shares[GROUPS == "blue"].mean(axis=0)),
     ]
 
 

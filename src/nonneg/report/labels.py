@@ -46,7 +46,10 @@ class Labels:
 
     def of_rows(self) -> np.ndarray | None:
         """The label of each row where figures can group rows by it; None for too many, or for no classes."""
-        return np.array(self.names)[self.codes] if self.are_classes and len(self.names) <= GROUPS else None
+        if not self.are_classes or len(self.names) > GROUPS:
+            return None
+        whole = all(name.isdecimal() for name in self.names)  # 2 before 10
+        return np.array([int(name) for name in self.names] if whole else self.names)[self.codes]
 
     def most_frequent(self, count: int) -> list[int]:
         """Positions in ``names`` of at most ``count`` labels, in order."""

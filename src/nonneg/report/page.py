@@ -74,7 +74,8 @@ def _glance(facts: Facts) -> list[tuple[str, str]]:
     model, summary = facts.model, facts.summary_of_parts
     pairs = [("Components", f"{facts.k:,}")]
     if facts.source is not None:
-        pairs.append(("Data", f"{facts.source.shape[0]:,} × {facts.source.shape[1]:,}"))
+        sides = (facts.source.shape[0], *getattr(model, "tensor_shape_", facts.source.shape[1:]))
+        pairs.append(("Data", " × ".join(f"{side:,}" for side in sides)))
     else:
         pairs.append(("Columns", f"{int(model.n_features_in_):,}"))
     pairs.append(("Converged", "yes" if model.converged_ else "no"))

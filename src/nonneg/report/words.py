@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["counted", "listed", "number", "percent", "shown"]
+__all__ = ["counted", "hundredths", "listed", "number", "percent", "shown"]
 
 LONGEST = 80  # characters of a name
 NBSP = "\u00a0"
@@ -43,6 +43,11 @@ def percent(share: float) -> str:
     if 0 < share < 1 and float(text) in (0, 100):
         return f"less than 0.01{NBSP}%" if share < 0.5 else f"more than 99.99{NBSP}%"
     return f"{text}{NBSP}%"
+
+
+def hundredths(share: float) -> float:
+    """A share in percent as a number, for columns of a table: tenths are enough there."""
+    return round(100 * float(share), 1)
 
 
 def counted(count: int, noun: str) -> str:

@@ -13,6 +13,7 @@ from ..words import counted, percent
 __all__ = ["amounts"]
 
 MOST = 60
+ALONE = 1.05  # components: a mixture of one
 
 
 def amounts(facts: Facts) -> Section | None:
@@ -35,10 +36,13 @@ def amounts(facts: Facts) -> Section | None:
         with np.errstate(divide="ignore", invalid="ignore"):
             entropy = -np.where(facts.shares > 0, facts.shares * np.log(facts.shares), 0).sum(axis=1)
         effective = float(np.median(np.exp(entropy)))
-        sentences.append(
-            f"Half of the rows are a mixture of {effective:.1f} components or more (exp of the entropy of "
-            "their shares)."
-        )
+        if effective < ALONE:
+            sentences.append("Half of the rows or more have (nearly) a single component.")
+        else:
+            sentences.append(
+                f"Half of the rows are a mixture of {effective:.1f} components or more (exp of the entropy of their "
+                "shares)."
+            )
     else:
         cautions.append("Codes of this model have any sign: they are coordinates, not amounts.")
     chosen = np.sort(facts.largest_first()[:MOST])

@@ -9,7 +9,7 @@ import numpy as np
 from ...metrics import hoyer_sparsity
 from ..blocks import Section, Table
 from ..facts import Facts
-from ..words import counted, listed, number, percent
+from ..words import counted, hundredths, listed, number, percent
 
 __all__ = ["components"]
 
@@ -108,4 +108,4 @@ def _table(facts: Facts, chosen: np.ndarray, sparse: np.ndarray) -> Table:
 
 
 def _percents(facts: Facts, chosen: np.ndarray) -> list[float]:
-    return [100 * float(facts.sizes[j]) for j in chosen]
+    return [hundredths(facts.sizes[j]) for j in chosen]

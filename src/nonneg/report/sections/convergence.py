@@ -9,7 +9,7 @@ import numpy as np
 from ... import plots
 from ..blocks import Drawing, Section
 from ..facts import Facts
-from ..figures import drawn
+from ..figures import css_colours, drawn
 from ..words import counted, listed, number
 
 __all__ = ["convergence"]
@@ -38,12 +38,26 @@ def convergence(facts: Facts) -> Section | None:
     if changes:
         text = f"{listed(changes)}."
         sentences.append(text[0].upper() + text[1:])
-    svg = drawn(lambda axes: plots.convergence(_thinned(history, count), axes=axes), "fit", size=(4.8, 3.4))
+    legend = []
+    if len(terms) > 1:  # beside the figure, where they can wrap
+        legend = [
+            (colour, name.replace("_", " "))
+            for colour, name in zip(css_colours(len(terms)), terms, strict=True)
+        ]
+
+    def draw(axes: Any) -> None:
+        lines = plots.convergence(_thinned(history, count), axes=axes).get_legend()
+        if legend and lines is not None:
+            lines.remove()
+
+    svg = drawn(draw, "fit", size=(4.8, 3.4))
     alt = f"{counted(count, step)} of the fit. {'; '.join(changes) or 'One point'}."
     caption = f"{'Loss' if terms == ['loss'] else 'The terms of the loss'} after each {step}."
     if "kkt" in history and np.isfinite(history["kkt"]).any():
         caption += " The KKT residual is 0 where W and H cannot be improved by small changes."
-    return Section("fit", "How the fit went", sentences, _cautions(facts, step), [Drawing(svg, alt, caption)])
+    return Section(
+        "fit", "How the fit went", sentences, _cautions(facts, step), [Drawing(svg, alt, caption, legend)]
+    )
 
 
 def _ended(facts: Facts, step: str) -> str:

@@ -8,7 +8,7 @@ from ...metrics import ari, clustering_accuracy, nmi
 from ..blocks import Section, Table
 from ..facts import Facts
 from ..labels import Labels
-from ..words import counted, number, percent, shown
+from ..words import counted, hundredths, number, percent, shown
 
 __all__ = ["groups"]
 
@@ -63,7 +63,7 @@ def _mean_shares(facts: Facts, labels: Labels) -> Table:
             [
                 shown(labels.names[code]),
                 int(labels.counts[code]),
-                *(100 * float(share) for share in mean),
+                *(hundredths(share) for share in mean),
             ]
         )
     limits = []

@@ -15,6 +15,8 @@ __all__ = ["memberships"]
 
 MOST = 50  # colours
 CLEAR = 0.5
+ALIKE = 0.02  # standard deviation of every share
+UPRIGHT = 80  # letters below the bars, with which names stand upright
 
 
 def memberships(facts: Facts) -> Section | None:
@@ -33,6 +35,11 @@ def memberships(facts: Facts) -> Section | None:
     if clear < CLEAR:
         cautions.append(
             "Most rows are mixtures. A row's dominant component is then a poor summary of it: read the shares."
+        )
+    if len(P) > 10 and float(P.std(axis=0).max()) < ALIKE:
+        cautions.append(
+            "The shares hardly differ from row to row: the components say little of what tells rows apart. The fit may "
+            "not be at its end, or the parts hold what all rows have."
         )
     shown_parts, names = _at_most(facts, P)
     labels = facts.labels
@@ -61,7 +68,8 @@ def memberships(facts: Facts) -> Section | None:
     caption = (
         "A bar a row, divided among the components; rows with the same largest component stand together."
     )
-    svg = drawn(draw, "shares", size=(4.8, 2.8))
+    upright = by is not None and max(map(len, labels.names)) * len(labels.names) > UPRIGHT  # type: ignore[union-attr]
+    svg = drawn(draw, "shares", size=(4.8, 4.4 if upright else 2.8))
     return Section(
         "memberships", "What the rows are made of", sentences, cautions, [Drawing(svg, alt, caption, legend)]
     )

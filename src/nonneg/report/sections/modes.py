@@ -32,7 +32,9 @@ def _ways(facts: Facts) -> Section:
         some = factor[:, :MOST]
         largest = [f"component {j} at entry {some[:, j].argmax()}" for j in range(some.shape[1])]
         svg = drawn(
-            lambda axes, some=some: plots.heatmap(some, order=np.arange(len(some)), axes=axes),  # type: ignore[misc]
+            lambda axes, some=some: plots.heatmap(  # type: ignore[misc]
+                some, order=np.arange(len(some)), axes=axes
+            ).set_ylabel("entry"),
             f"way{way}",
         )
         alt = f"Way {way}, largest of {counted(len(factor), 'entry')}: {listed(largest)}."
