@@ -413,7 +413,11 @@ def test_files_beside_the_data_are_told_from_options(capsys, matrix, tmp_path):
         (["--sample-weight", tmp_path / "w.npy"], 3, "--sample-weight"),
         (["--weights", tmp_path / "w.npy"], 3, "--weights"),
         (["--weights", tmp_path / "none.npy"], 2, "--weights must be array-like"),
-        (["--W-init", matrix[1], "--model", "nonnegativetucker"], 2, "takes no start values"),
+        (
+            ["--W-init", matrix[1], "--model", "nonnegativetucker"],
+            2,
+            "nonneg: NonnegativeTucker takes no start values",
+        ),
         (["--weights", matrix[1], "--model", "convexnmf"], 2, "Unknown option: --weights"),
     ):
         code, _, err = run(capsys, *words, *more)

@@ -50,7 +50,7 @@ def leading_name(text: str) -> str:
     return "" if found is None else found[1] or found[2]
 
 
-def flagged(text: str, flags: Mapping[str, str]) -> str:
+def flagged(text: str, flags: Mapping[str, str], otherwise: str | None = None) -> str:
     """Put what to write on the command line where a message begins with the name of a parameter.
 
     Parameters
@@ -58,13 +58,15 @@ def flagged(text: str, flags: Mapping[str, str]) -> str:
     text : str
         The message.
     flags : mapping
-        Parameter → option; for any other it is ``--set NAME``.
+        Parameter → option.
+    otherwise : str, optional
+        What stands before any other name; None: other messages stay as they are.
     """
     found = _PARAMETER.match(text)
-    if found is None:
-        return text
     name = leading_name(text)
-    return f"{flags.get(name, f'--set {name}')}{text[found.end() :]}"
+    if found is None or (otherwise is None and name not in flags):
+        return text
+    return f"{flags.get(name, f'{otherwise}{name}')}{text[found.end() :]}"
 
 
 def parse_option(text: str) -> tuple[str, Any]:

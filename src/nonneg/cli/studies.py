@@ -127,7 +127,7 @@ def _study(
         study = replace(preset, **changes)
         runs_of(study)
     except ValueError as error:
-        raise CommandError(EXIT_USAGE, "usage", flagged(str(error), flags)) from error
+        raise CommandError(EXIT_USAGE, "usage", flagged(str(error), flags, "--set ")) from error
     return study
 
 
