@@ -107,6 +107,8 @@ for (left, middle, right), (name, (_, numbers)) in zip(grid, tables.items(), str
     right.axhline(0.95, color="0.7", linewidth=1)
     right.set(xlabel="parts", ylabel="smallest cosine with other starts", ylim=(-0.03, 1.05))
     right.grid(alpha=0.25)
+    for axes in (left, middle, right):
+        axes.set_xticks(numbers)
 plt.show()
 
 # %%

@@ -117,7 +117,7 @@ for name, one in found.items():
     print(f"{name:16s} {len(np.unique(one)):2d} groups, with the types: ari {ari:.2f}, nmi {nmi:.2f}")
 print(f"largest share with Louvain: ari {metrics.ari(communities, labels):.2f}")
 
-points = plots.embed(components)[0]
+points, rows = plots.embed(components, n_points=400)
 figure, panels = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
 for axes, title, groups, names in zip(
     panels,
@@ -126,7 +126,7 @@ for axes, title, groups, names in zip(
     (short, None, None),
     strict=True,
 ):
-    plots.embedding(points, groups, names=names, title=title, axes=axes)
+    plots.embedding(points, groups[rows], names=names, title=title, axes=axes)
 plt.show()
 
 # %%
