@@ -35,7 +35,7 @@ CONTRAST = """
 """
 WIDE = """
 [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, pre, svg, .hidden, .skip'))
-  .filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))
+  .filter(e => e.getBoundingClientRect().right > WIDTH + 1).map(e => e.outerHTML.slice(0, 80))
 """
 SMALL = """
 Math.min(...[...document.querySelectorAll('svg text')].map(e => {
@@ -121,7 +121,7 @@ def test_a_report_in_a_browser(report, browser, width, dark):
     assert browser.requests() == [] and browser.complaints() == []
     assert browser.run("document.compatMode") == "CSS1Compat"
     assert browser.run("document.documentElement.scrollWidth") <= width
-    assert browser.run(WIDE) == []
+    assert browser.run(WIDE.replace("WIDTH", str(width))) == []
     assert browser.run("matchMedia('(prefers-color-scheme: dark)').matches") is dark
     night = browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(21, 23, 27)"
     assert night is dark

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_USAGE, CommandError
 from nonneg.cli.options import Json, Quiet, Verbose, flagged, leading_name, limit
 from nonneg.cli.rows import is_column, labels_of, row_names
-from nonneg.cli.saved import load_model, open_for, say
+from nonneg.cli.saved import load_model, open_for, say, weights_from
 
 __all__ = ["report_model"]
 
@@ -106,7 +106,7 @@ def report_model(
     else:
         say(verbose, f"reading {data}")
         about |= _rows(estimator, data, labels, missing, layer, memory_limit, without, about)
-        about["weights"] = None if weights is None else str(weights)
+        about |= weights_from(weights)
     say(verbose, "computing and drawing")
     try:
         with _waiting(quiet):
