@@ -154,6 +154,7 @@ def test_colours_are_told_from_white_and_from_dark_paper():
         ("cost in $ and $", r"cost in \$ and \$"),
         ("_hidden", " _hidden"),
         ("two\nlines", "two lines"),
+        ("a\x07b\ud800", "a\ufffdb\ufffd"),
         (7, "7"),
     ],
 )

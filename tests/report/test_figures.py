@@ -81,3 +81,9 @@ def test_a_map_without_umap_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "umap", None)
     with pytest.raises(ImportError, match=r"nonneg\[cluster\]"):
         flat_map(np.ones((20, 3)), "umap", 10)
+
+
+def test_names_that_xml_cannot_hold_do_not_break_a_figure():
+    labels = np.array(["a\x07b", "c\ud800"])
+    text = drawn(lambda axes: plots.heatmap(np.ones((2, 2)), labels=labels, axes=axes), "x")
+    assert "a\ufffdb" in text and "c\ufffd" in text

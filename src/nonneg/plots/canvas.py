@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -96,9 +97,16 @@ def component_names(titles: Sequence[object] | None, count: int, *, length: int 
     return [shorten(title, length) for title in titles]
 
 
+def printable(text: object) -> str:
+    """Return a text with a sign in place of what neither SVG nor HTML can hold: controls, lone surrogates."""
+    return "".join(
+        "\ufffd" if unicodedata.category(letter) in ("Cc", "Cs", "Cn") else letter for letter in str(text)
+    )
+
+
 def shorten(text: object, length: int = 24) -> str:
     """Return a text on one line, of at most `length` characters, that neither mathtext nor a legend takes as a sign."""
-    plain = " ".join(str(text).split())
+    plain = printable(" ".join(str(text).split()))
     plain = plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"
     plain = plain.replace("$", r"\$")
     return f" {plain}" if plain.startswith("_") else plain  # legends leave out what starts with "_"

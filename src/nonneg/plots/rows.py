@@ -122,6 +122,8 @@ def memberships(
     ----------
     Rosenberg et al. (2002), Genetic structure of human populations, Science 298, figure 1.
     """
+    from matplotlib.patches import StepPatch
+
     amounts = matrix(P, "P")
     if amounts.min() < 0:
         raise ValueError(f"P must not be negative, got {amounts.min():.3g}.")
@@ -137,7 +139,8 @@ def memberships(
     heights = np.cumsum(bars, axis=1)
     floor = np.zeros(len(bars))
     for colour, name, height in zip(colours(k), names, heights.T, strict=True):
-        axes.stairs(height, edges, baseline=floor, fill=True, color=colour, label=name, linewidth=0)
+        steps = StepPatch(height, edges, baseline=floor, fill=True, color=colour, label=name, linewidth=0)
+        axes.add_artist(steps)  # `stairs` would look at every corner for limits that are known
         floor = height
     axes.set(xlim=(0, n), ylim=(0, 1), ylabel="membership", xlabel=_how_many(n, sizes, "bar"))
     _name_groups(axes.xaxis, groups, named=labels is not None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from ..plots.canvas import printable
 
 __all__ = ["counted", "hundredths", "listed", "number", "percent", "shown"]
 
@@ -68,7 +69,5 @@ def listed(items: Sequence[Any], most: int = 8) -> str:
 
 def shown(text: Any) -> str:
     """A name from the data on one line: what cannot stand in a page is replaced, what is too long is cut."""
-    clean = "".join(
-        "\ufffd" if unicodedata.category(letter) in ("Cc", "Cs", "Cn") else letter for letter in str(text)
-    )
+    clean = printable(text)
     return clean if len(clean) <= LONGEST else clean[: LONGEST - 1] + "…"
