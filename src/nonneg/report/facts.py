@@ -182,15 +182,32 @@ class Facts:
         return shares(self.W, self.model._extents())
 
     @cached_property
+    def blank(self) -> np.ndarray:
+        """(n,): rows without any amount, whose shares are even by convention alone."""
+        return np.zeros(0, bool) if self.W is None else ~self.W.any(axis=1)
+
+    @cached_property
+    def mixtures(self) -> np.ndarray | None:
+        """Shares of the rows that have any amount; None where there are none."""
+        return None if self.shares is None or self.blank.all() else self.shares[~self.blank]
+
+    @cached_property
     def dominant(self) -> np.ndarray | None:
         """(n,): the component with the largest share."""
         return None if self.shares is None else self.shares.argmax(axis=1)
 
     @cached_property
+    def led(self) -> np.ndarray | None:
+        """(k,): rows in which the component has the largest share, rows without any amount left out."""
+        if self.dominant is None:
+            return None
+        return np.bincount(self.dominant[~self.blank], minlength=self.k)
+
+    @cached_property
     def sizes(self) -> np.ndarray:
         """(k,): mean share of each component in the rows; without rows, share in the sum of all parts."""
-        if self.shares is not None:
-            return self.shares.mean(axis=0)
+        if self.mixtures is not None:
+            return self.mixtures.mean(axis=0)
         largest = np.abs(self.parts).max(initial=0.0) or 1.0
         extent = np.abs(self.parts / largest).sum(axis=1)
         return extent / (extent.sum() or 1.0)

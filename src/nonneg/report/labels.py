@@ -11,6 +11,7 @@ __all__ = ["Labels", "column_names"]
 
 
 GROUPS = 50  # that a figure can name
+NOT_KNOWN = "not known"
 
 
 class Labels:
@@ -24,11 +25,15 @@ class Labels:
     Attributes
     ----------
     names : list of str
-        In order, as numbers where they are; rows without a label (None, NaN) are "not known".
+        In order, as numbers where they are; rows without a label (None, NaN, an empty text) are "not known".
     codes : ndarray of shape (n_samples,)
         Positions in ``names``.
     counts : ndarray
         Rows of each.
+    known : ndarray of shape (n_samples,)
+        Which rows have a label.
+    classes : int
+        Different labels, "not known" left out.
     """
 
     def __init__(self, values: Any, n_rows: int) -> None:
@@ -37,12 +42,14 @@ class Labels:
             raise ValueError(
                 f"labels: expected one label for each of the {n_rows} rows of X, got shape {found.shape}"
             )
-        texts = np.array(["not known" if _unknown(value) else str(value) for value in found])
+        texts = np.array([NOT_KNOWN if _unknown(value) else str(value) for value in found])
         names, codes, counts = np.unique(texts, return_inverse=True, return_counts=True)
         order = np.array(sorted(range(len(names)), key=lambda i: _natural(str(names[i]))))
         self.names = [str(name) for name in names[order]]
         self.codes = np.argsort(order)[codes]
         self.counts = counts[order]
+        self.known = texts != NOT_KNOWN
+        self.classes = len(set(self.names) - {NOT_KNOWN})
 
     def of_rows(self) -> np.ndarray | None:
         """The label of each row where figures can group rows by it; None for too many, or for no classes."""
@@ -58,7 +65,7 @@ class Labels:
     @property
     def are_classes(self) -> bool:
         """Whether rows share labels, so that groups can be compared."""
-        return 1 < len(self.names) <= max(2, len(self.codes) // 2)
+        return 1 < self.classes <= max(2, int(self.known.sum()) // 2)
 
 
 def _natural(name: str) -> tuple[int, float, str]:
@@ -71,7 +78,11 @@ def _natural(name: str) -> tuple[int, float, str]:
 
 
 def _unknown(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value)) or str(value) == "<NA>"
+    return (
+        value is None
+        or (isinstance(value, (float, np.floating)) and np.isnan(value))
+        or str(value) in ("", "<NA>", "NaT")
+    )
 
 
 def column_names(model: Any, given: Sequence[str] | None) -> list[str] | None:

@@ -25,16 +25,17 @@ def amounts(facts: Facts) -> Section | None:
     sentences = [
         f"W has {counted(len(W), 'row')} and {counted(facts.k, 'component')}. {percent(zeros)} of its entries are zero."
     ]
-    blank = int((W == 0).all(axis=1).sum())
+    blank = int(facts.blank.sum())
     cautions = []
     if blank:
         cautions.append(
             f"{counted(blank, 'row')} {'has' if blank == 1 else 'have'} no amount of any component: the model says "
             "nothing of them."
         )
-    if facts.shares is not None:
+    P = facts.mixtures
+    if P is not None and facts.k > 1:
         with np.errstate(divide="ignore", invalid="ignore"):
-            entropy = -np.where(facts.shares > 0, facts.shares * np.log(facts.shares), 0).sum(axis=1)
+            entropy = -np.where(P > 0, P * np.log(P), 0).sum(axis=1)
         effective = float(np.median(np.exp(entropy)))
         if effective < ALONE:
             sentences.append("Half of the rows or more have (nearly) a single component.")
@@ -43,7 +44,7 @@ def amounts(facts: Facts) -> Section | None:
                 f"Half of the rows are a mixture of {effective:.1f} components or more (exp of the entropy of their "
                 "shares)."
             )
-    else:
+    if facts.shares is None:
         cautions.append("Codes of this model have any sign: they are coordinates, not amounts.")
     chosen = np.sort(facts.largest_first()[:MOST])
     titles = None if len(chosen) == facts.k else [str(j) for j in chosen]
@@ -55,10 +56,9 @@ def amounts(facts: Facts) -> Section | None:
         size=(4.8, 4.2),
     )
     alt = f"Heat map of W: {percent(zeros)} of the entries are zero."
-    if facts.dominant is not None:
-        counts = np.bincount(facts.dominant, minlength=facts.k)
-        first = int(counts.argmax())
-        alt += f" Component {first} leads the most rows, {counts[first]:,} of {len(W):,}."
+    if facts.led is not None:
+        first = int(facts.led.argmax())
+        alt += f" Component {first} leads the most rows, {facts.led[first]:,} of {len(W):,}."
     order = "by label, then " if by is not None else ""
     caption = f"A line a row of X, sorted {order}by the strongest component; a column a component."
     return Section("amounts", "Amounts in the rows", sentences, cautions, [Drawing(svg, alt, caption)])

@@ -25,13 +25,13 @@ def components(facts: Facts) -> Section | None:
     sentences = _sizes(facts, [j for j in range(facts.k) if j not in set(dead)])
     alive = sparse[np.isfinite(sparse)]
     if alive.size:
+        mean, least, most = (number(float(value)) for value in (alive.mean(), alive.min(), alive.max()))
         sentences.append(
-            f"Sparsity is Hoyer's: 0 where all entries are alike, 1 where there is one. That of the parts is "
-            f"{number(float(alive.mean()))} on average, from {number(float(alive.min()))} to "
-            f"{number(float(alive.max()))}."
+            "Sparsity is Hoyer's: 0 where all entries are alike, 1 where there is one. That of the parts is "
+            f"{f'{mean} on average, from {least} to {most}' if len(alive) > 1 else mean}."
         )
     cautions = _useless(facts, dead, duplicates)
-    if not cautions:
+    if not (dead or duplicates) and facts.k > 1:
         sentences.append("No component is dead, and no two are the same.")
     if len(chosen) < facts.k:
         sentences.append(f"The table has the {len(chosen)} largest of {facts.k:,} components.")
@@ -41,21 +41,20 @@ def components(facts: Facts) -> Section | None:
 
 
 def _sizes(facts: Facts, alive: list[int]) -> list[str]:
-    if not alive:
+    if not alive or facts.k == 1:
         return []
     sizes = facts.sizes[alive]
     large, small = alive[int(sizes.argmax())], alive[int(sizes.argmin())]
-    whole = "the amounts in the rows" if facts.shares is not None else "the sum of all parts"
+    whole = "the amounts in the rows" if facts.mixtures is not None else "the sum of all parts"
     sentences = [
         f"Component {large} is the largest, with {percent(float(facts.sizes[large]))} of {whole}; component {small} is "
         f"the smallest{' that is alive' if len(alive) < facts.k else ''}, with {percent(float(facts.sizes[small]))}."
     ]
-    if facts.dominant is not None:
-        idle = np.setdiff1d(alive, facts.dominant)
-        if idle.size:
-            sentences.append(
-                f"{_these(list(idle))} {'leads' if idle.size == 1 else 'lead'} no row: always beside a larger one."
-            )
+    idle = [] if facts.led is None else [j for j in alive if not facts.led[j]]
+    if idle:
+        sentences.append(
+            f"{_these(idle)} {'leads' if len(idle) == 1 else 'lead'} no row: always beside a larger one."
+        )
     return sentences
 
 
@@ -74,7 +73,7 @@ def _useless(facts: Facts, dead: list[int], duplicates: list[tuple[int, int]]) -
             f"but for scale ({pairs}): read them as one, or take a smaller n_components."
         )
     small = [j for j in range(facts.k) if facts.sizes[j] < RARE / facts.k and j not in dead]
-    if small and facts.shares is not None:
+    if small and facts.mixtures is not None:
         cautions.append(
             f"{_these(small)} {'is' if len(small) == 1 else 'are'} small: below a tenth of an even share. What few "
             "rows have may be real, or may be noise; look at those rows."
@@ -89,10 +88,9 @@ def _these(numbers: list[int]) -> str:
 def _table(facts: Facts, chosen: np.ndarray, sparse: np.ndarray) -> Table:
     head = ["Component", "Share, %"]
     columns: list[list[Any]] = [[f"Component {j}" for j in chosen], _percents(facts, chosen)]
-    if facts.dominant is not None:
-        counts = np.bincount(facts.dominant, minlength=facts.k)
+    if facts.led is not None:
         head.append("Rows it leads")
-        columns.append([int(counts[j]) for j in chosen])
+        columns.append([int(facts.led[j]) for j in chosen])
     head.append("Sparsity of the part")
     columns.append([float(sparse[j]) for j in chosen])
     if facts.W is not None and len(facts.W):

@@ -54,7 +54,7 @@ def data(facts: Facts) -> Section | None:
     if summary.n_zero_rows and summary.minimum >= 0:
         cautions.append(
             f"{counted(summary.n_zero_rows, 'row')} of X {'is' if summary.n_zero_rows == 1 else 'are'} zero "
-            "everywhere; shares of such rows are even by convention."
+            "everywhere: such rows have no shares, and count for no component."
         )
     return Section(
         "data", "The data", sentences, cautions, [Table("X in numbers", ["Quantity", "Value"], rows)]

@@ -20,16 +20,18 @@ def groups(facts: Facts) -> Section | None:
     labels = facts.labels
     if labels is None or facts.shares is None or facts.dominant is None:
         return None
+    rows = counted(int(labels.known.sum()), "row")
     if not labels.are_classes:
         text = (
-            f"The labels take {counted(len(labels.names), 'value')} in {counted(len(labels.codes), 'row')}: they "
-            "are no classes, and are not compared with the components."
+            f"The labels take {counted(labels.classes, 'value')} in {rows}: they are no classes, and are not compared "
+            "with the components."
         )
         return Section("labels", "Components and labels", [text])
+    truth, clusters = labels.codes[labels.known], facts.dominant[labels.known]
     found = {
-        "Accuracy": clustering_accuracy(labels.codes, facts.dominant),
-        "Normalised mutual information": nmi(labels.codes, facts.dominant),
-        "Adjusted Rand index": ari(labels.codes, facts.dominant),
+        "Accuracy": clustering_accuracy(truth, clusters),
+        "Normalised mutual information": nmi(truth, clusters),
+        "Adjusted Rand index": ari(truth, clusters),
     }
     scores = Table(
         "Dominant components as clusters, against the labels",
@@ -37,15 +39,21 @@ def groups(facts: Facts) -> Section | None:
         [[name, float(value)] for name, value in found.items()],
     )
     sentences = [
-        f"{counted(len(labels.codes), 'row')} with {counted(len(labels.names), 'label')}. The dominant component, "
-        f"taken as a cluster, agrees with the label for {percent(float(found['Accuracy']))} of the rows under the best "
-        "matching of the two, one to one."
+        f"{rows} with {counted(labels.classes, 'label')}. The dominant component, taken as a cluster, agrees with the "
+        f"label for {percent(float(found['Accuracy']))} of the rows under the best matching of the two, one to one."
     ]
+    if not labels.known.all():
+        count = int((~labels.known).sum())
+        sentences.append(
+            f"{counted(count, 'row')} without a label {'is' if count == 1 else 'are'} left out of that."
+        )
     cautions = []
-    if len(labels.names) != facts.k:
+    leading = len(np.unique(clusters))
+    if leading != labels.classes:
         cautions.append(
-            f"There are {counted(facts.k, 'component')} and {counted(len(labels.names), 'label')}: one-to-one accuracy "
-            "cannot reach 100 % however well the components follow the labels; the mutual information can be high."
+            f"{counted(leading, 'component')} {'leads' if leading == 1 else 'lead'} rows of "
+            f"{counted(labels.classes, 'label')}: one-to-one accuracy cannot reach 100 % however well the components "
+            "follow the labels; the mutual information can be high."
         )
     return Section(
         "labels", "Components and labels", sentences, cautions, [scores, _mean_shares(facts, labels)]
@@ -58,7 +66,8 @@ def _mean_shares(facts: Facts, labels: Labels) -> Table:
     chosen = np.sort(facts.largest_first()[:MOST])
     rows = []
     for code in labels.most_frequent(MOST):
-        mean = facts.shares[labels.codes == code].mean(axis=0)[chosen]
+        some = facts.shares[(labels.codes == code) & ~facts.blank]
+        mean = some.mean(axis=0)[chosen] if len(some) else np.full(len(chosen), np.nan)
         rows.append(
             [
                 shown(labels.names[code]),

@@ -21,8 +21,8 @@ UPRIGHT = 80  # letters below the bars, with which names stand upright
 
 def memberships(facts: Facts) -> Section | None:
     """Structure plot of the shares; None where there are none."""
-    P = facts.shares
-    if P is None or not len(P) or facts.k < 2:
+    P = facts.mixtures
+    if facts.shares is None or P is None or facts.k < 2:
         return None
     largest = P.max(axis=1)
     clear = float(np.mean(largest > CLEAR))
@@ -41,7 +41,7 @@ def memberships(facts: Facts) -> Section | None:
             "The shares hardly differ from row to row: the components say little of what tells rows apart. The fit may "
             "not be at its end, or the parts hold what all rows have."
         )
-    shown_parts, names = _at_most(facts, P)
+    shown_parts, names = _at_most(facts, np.where(facts.blank[:, None], 0, facts.shares))
     labels = facts.labels
     by = None if labels is None else labels.of_rows()
 
@@ -67,6 +67,7 @@ def memberships(facts: Facts) -> Section | None:
         alt += f" Rows are grouped by label, {shown(labels.names[labels.most_frequent(1)[0]])} being the most frequent."
     caption = (
         "A bar a row, divided among the components; rows with the same largest component stand together."
+        f"{' Rows without any amount have no bar.' if facts.blank.any() else ''}"
     )
     upright = by is not None and max(map(len, labels.names)) * len(labels.names) > UPRIGHT  # type: ignore[union-attr]
     svg = drawn(draw, "shares", size=(4.8, 4.4 if upright else 2.8))

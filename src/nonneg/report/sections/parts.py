@@ -39,7 +39,7 @@ def parts(facts: Facts) -> Section | None:
 
 
 def _whole(facts: Facts) -> str:
-    return "the amounts" if facts.shares is not None else "the sum of all parts"
+    return "the amounts" if facts.mixtures is not None else "the sum of all parts"
 
 
 def _weight(facts: Facts, j: int) -> str:

@@ -33,11 +33,10 @@ def plane(facts: Facts) -> Section | None:
     blocks = []
     if facts.dominant is not None:
         names = [f"Component {j}" for j in range(facts.k)]
-        agree = _purity(points, facts.dominant[rows])
-        alt = f"Map of the rows by dominant component: {agree}"
-        blocks.append(
-            _map(points, facts.dominant[rows], names, "bypart", alt, "Coloured by dominant component.")
-        )
+        some_led = ~facts.blank[rows]  # rows of zeros have no dominant component
+        where, which = points[some_led], facts.dominant[rows[some_led]]
+        alt = f"Map of the rows by dominant component: {_purity(where, which)}"
+        blocks.append(_map(where, which, names, "bypart", alt, "Coloured by dominant component."))
     if facts.labels is not None and facts.labels.are_classes:
         codes = facts.labels.codes[rows]
         names = [shown(name) for name in facts.labels.names]
@@ -52,6 +51,8 @@ def plane(facts: Facts) -> Section | None:
 
 def _purity(points: np.ndarray, codes: np.ndarray) -> str:
     """How often the nearest point has the same colour, and how often it would by chance."""
+    if len(points) < 2:
+        return counted(len(points), "point") + "."
     from scipy.spatial import KDTree
 
     nearest = KDTree(points).query(points, k=2)[1][:, 1]
