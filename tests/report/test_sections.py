@@ -6,6 +6,7 @@ import pytest
 from nonneg import NMF
 from nonneg.metrics import ari, clustering_accuracy, nmi
 from nonneg.report.facts import Facts
+from nonneg.report.sections.certificate import certificate
 from nonneg.report.sections.components import components
 from nonneg.report.sections.data import data
 from nonneg.report.sections.groups import groups
@@ -79,3 +80,20 @@ def test_one_component_is_not_compared_with_itself():
     assert components(facts).sentences[0].startswith("Sparsity is Hoyer's")
     assert len(components(facts).sentences) == 1 and "average" not in components(facts).sentences[0]
     assert groups(facts).cautions[0].startswith("1 component leads rows of 3 labels")
+
+
+def test_starts_that_all_end_in_rounding_are_not_told_apart():
+    whole = (RNG.integers(0, 3, (60, 3)) @ RNG.integers(0, 3, (3, 20))).astype(float)
+    fitted = NMF(3, n_init=3, random_state=0, max_iter=2000, tol=1e-8).fit(whole)
+    assert max(fitted.restart_losses_) > 1.05 * min(fitted.restart_losses_)
+    section = certificate(Facts(fitted, whole))
+    assert section.cautions == []
+    assert section.sentences[-1] == "Each of 3 starts leaves nothing of the data but rounding."
+    assert section.sentences[-2].startswith(
+        "The gap to the bound of the SVD is less than 0.01\u00a0% of the size of X"
+    )
+
+
+def test_one_component_needs_no_other_start():
+    assert certificate(Facts(NMF(1, random_state=0).fit(X), X)).cautions == []
+    assert "one start (n_init=1)" in certificate(Facts(NMF(3, random_state=0).fit(X), X)).cautions[0]

@@ -15,6 +15,7 @@ __all__ = ["certificate"]
 
 WORST = 5
 SPREAD = 0.01
+ROUNDING = 1e-9  # of the first loss
 
 
 def certificate(facts: Facts) -> Section | None:
@@ -73,8 +74,8 @@ def _bound(facts: Facts, rows: list, sentences: list[str], cautions: list[str]) 
     if found is not None and not math.isnan(found.svd_gap):
         rows.append(("Gap to the SVD bound, of the size of X", float(found.svd_gap)))
         sentences.append(
-            f"No factorization with {counted(facts.k, 'component')}, of whatever sign, could lower the residual by "
-            f"more than {percent(max(0.0, float(found.svd_gap)))} of the size of X (the bound of the SVD)."
+            f"The gap to the bound of the SVD is {percent(max(0.0, float(found.svd_gap)))} of the size of X: no "
+            f"factorization with {counted(facts.k, 'component')}, of whatever sign, could lower the residual by more."
         )
     least = getattr(facts.model, "svd_error_", None)
     if least is not None and not math.isnan(least):
@@ -83,7 +84,10 @@ def _bound(facts: Facts, rows: list, sentences: list[str], cautions: list[str]) 
 
 def _restarts(facts: Facts, rows: list, sentences: list[str], cautions: list[str]) -> None:
     losses = np.asarray(getattr(facts.model, "restart_losses_", ()), dtype=np.float64)
-    if len(losses) > 1:
+    if len(losses) > 1 and losses.max() <= ROUNDING * _first_loss(facts):
+        rows.append(("Starts", len(losses)))
+        sentences.append(f"Each of {counted(len(losses), 'start')} leaves nothing of the data but rounding.")
+    elif len(losses) > 1:
         best = float(losses.min())
         spread = float((losses.max() - best) / best) if best > 0 else 0.0
         rows.append(("Starts", len(losses)))
@@ -96,12 +100,17 @@ def _restarts(facts: Facts, rows: list, sentences: list[str], cautions: list[str
                 f"Starts end {percent(spread)} apart in loss: there are several answers. Parts that only one of them "
                 "has are not to be relied on; more starts (n_init) make a better one likelier."
             )
-    elif len(losses) == 1 and "n_init" in facts.model.get_params():
+    elif len(losses) == 1 and facts.k > 1 and "n_init" in facts.model.get_params():
         rows.append(("Starts", 1))
         cautions.append(
             "The fit began at one start (n_init=1): nothing is known of how far the answer depends on it. Fit with "
             "n_init=10, say, to see."
         )
+
+
+def _first_loss(facts: Facts) -> float:
+    losses = np.asarray(facts.model.history_.get("loss", ()), dtype=np.float64)
+    return float(losses[0]) if len(losses) else 0.0
 
 
 def _worst(facts: Facts) -> Table:
