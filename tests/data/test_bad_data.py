@@ -7,6 +7,7 @@ import datetime
 import networkx
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
@@ -41,6 +42,15 @@ GOOD = np.arange(600.0).reshape(200, 3)
         (np.array([[3]], "m8[s]"), (TypeError, ValueError), "X has dtype timedelta64"),
         (pd.DataFrame({"a": [datetime.datetime(2020, 1, 1)]}), (TypeError, ValueError), "X has dtype"),
         (pd.DataFrame({"a": ["x", "y"]}), ValueError, "X has dtype object"),
+        (
+            pd.DataFrame({"n": [1.0, None], "kind, é": pd.Categorical(["u", "v" * 999])}),
+            ValueError,
+            "float: 'u', in column 'kind, é'; leave the column out, or make numbers of it",
+        ),
+        (pd.DataFrame({0: [1.0], 1: ["a b " * 99]}), ValueError, "as numbers: .{,90} …, in column 1; leave"),
+        (pl.DataFrame({"n": [1.0], "text": ["x"]}), ValueError, "in column 'text'"),
+        (pl.LazyFrame({"n": [1.0]}), TypeError, r"X is a polars LazyFrame, .*; pass X.collect\(\)"),
+        (["some text", "more"], ValueError, "texts are counted first"),
         (np.ma.masked_array(np.ones((2, 2)), mask=np.eye(2)), (TypeError, ValueError), "X is a masked array.*weights"),
         ({"a": [1.0]}, (TypeError, ValueError), "X"),
         (None, (TypeError, ValueError), "X"),

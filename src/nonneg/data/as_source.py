@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -202,12 +204,15 @@ def _in_memory(X: Any, name: str) -> Source:
 
 def _as_array(X: Any, name: str) -> np.ndarray:
     """Return an array of real numbers, or raise."""
-    module = type(X).__module__.split(".")[0]
+    module, columns = type(X).__module__.split(".")[0], None
     if module == "torch":
         X = X.detach().cpu()
         X = (X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy()
     elif module in ("pandas", "polars"):
-        X = X.to_numpy()
+        if not hasattr(X, "to_numpy"):
+            advice = f"pass {name}.collect()" if hasattr(X, "collect") else "pass a DataFrame"
+            raise TypeError(f"{name} is a {module} {type(X).__name__}, which holds no numbers yet; {advice}")
+        columns, X = column_names(X), X.to_numpy()
     try:
         array = np.asarray(X)
     except ValueError as error:
@@ -217,18 +222,32 @@ def _as_array(X: Any, name: str) -> np.ndarray:
             f"Complex data not supported: {name} has dtype {array.dtype}; pass magnitudes, np.abs({name})"
         )
     if array.dtype.kind == "O":
+        filled = np.where(_is_missing_value(array), np.nan, array)
         try:
-            return np.where(_is_missing_value(array), np.nan, array).astype(np.float64)
+            return filled.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{name} has dtype object, which cannot be read as numbers: {error}") from error
+            why = shorten(str(error), 90, placeholder=" …") + _unreadable_column(filled, columns)
+            raise type(error)(f"{name} has dtype object, which cannot be read as numbers: {why}") from error
     if array.dtype.kind not in "fiub":
         advice = "convert it first"
         if array.dtype.kind == "U":
             advice = (
-                "a path is given alone, not in a list; cross-validation needs rows of an array, not a path"
+                "texts are counted first (sklearn.feature_extraction.text.CountVectorizer), a path is given alone, not "
+                "in a list, and cross-validation needs rows of an array, not a path"
             )
         raise ValueError(f"{name} has dtype {array.dtype}, which is no dtype of numbers; {advice}")
     return array
+
+
+def _unreadable_column(array: np.ndarray, names: Sequence[str] | None) -> str:
+    """Which column of a table of objects is the first that holds something else than numbers, for a message."""
+    for j, column in enumerate(array.T if array.ndim == 2 else ()):
+        try:
+            column.astype(np.float64)
+        except (TypeError, ValueError):
+            shown = repr(names[j]) if names else str(j)
+            return f", in column {shown}; leave the column out, or make numbers of it"
+    return ""
 
 
 def _is_missing_value(array: np.ndarray) -> np.ndarray:
