@@ -109,6 +109,8 @@ def test_results_are_written_and_read(tmp_path):
     programs(adata, 3)
     penalty = nonneg.penalties.L1(0.01)
     programs(adata, 2, key_added="sparse", penalty_H=penalty, frozen=None, checkpoint=tmp_path / "kept")
+    numbers = {"tol": np.float32(1e-2), "max_iter": np.int64(50)}  # of a grid, say
+    programs(adata, np.int64(2), key_added="numbers", **numbers)
     nonneg.anndata.nmf(
         adata, model=DDNMF(2, hidden=(5, 4), max_epochs=1, device="cpu", random_state=0), key_added="deep"
     )
@@ -120,6 +122,8 @@ def test_results_are_written_and_read(tmp_path):
         assert again.uns[uns].keys() == adata.uns[uns].keys()
         assert again.uns[uns]["params"].keys() == adata.uns[uns]["params"].keys()
     assert again.uns["sparse"]["params"]["penalty_H"] == repr(penalty)
+    params = again.uns["numbers"]["params"]
+    assert params["n_components"] == 2 and {name: params[name] for name in numbers} == numbers
     assert again.uns["deep"]["params"]["hidden"].tolist() == [5, 4]
     assert again.uns["deep"]["model"] == "DDNMF" and again.uns["nmf"]["components"].tolist()[2] == "nmf2"
 
@@ -174,6 +178,23 @@ def test_backed_data_stay_in_their_file(kind, tmp_path):
         with pytest.raises(ValueError, match=r"of backed data cannot hold results; pass adata.to_memory\(\)"):
             programs(backed if bad else backed[:20], 2, **bad)
     backed.file.close()
+
+
+def test_scaled_values_are_refused_and_raw_ones_become_a_layer():
+    adata = cells()
+    adata.raw = adata.copy()
+    adata.X = (adata.X - adata.X.mean(axis=0)) / adata.X.std(axis=0)  # as sc.pp.scale
+    with pytest.raises(ValueError, match="Negative values") as caught:
+        programs(adata, 3)
+    (note,) = caught.value.__notes__
+    line = next(
+        part for part in note.split("; where adata.raw has them, ") if part.startswith("adata.layers")
+    )
+    exec(line.removesuffix(" makes one."), {"adata": adata})
+    programs(adata, 3, layer="raw")
+    counts = cells()
+    programs(counts, 3)
+    np.testing.assert_array_equal(adata.varm["NMF"], counts.varm["NMF"])
 
 
 def test_refusals():

@@ -6,6 +6,7 @@ This module knows where results go. The package anndata is imported by whoever m
 from __future__ import annotations
 
 import os
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ __all__ = ["nmf"]
 
 DEFAULTS = {"loss": "kl", "random_state": 0}  # where `NMF` has others
 SHOWN = 10  # names in a message
+OF_SCALED = (
+    "Values are negative after sc.pp.scale: name a layer of counts or logarithms with layer=; where adata.raw has "
+    'them, adata.layers["raw"] = adata.raw[:, adata.var_names].X makes one.'
+)
 
 
 def nmf(
@@ -111,7 +116,12 @@ def nmf(
         )
     genes, mask_name = _genes(adata, mask_var)
     estimator = _estimator(model, n_components, parameters)
-    W = np.asarray(estimator.fit_transform(adata if genes.all() else adata[:, genes], layer=layer))
+    try:
+        W = np.asarray(estimator.fit_transform(adata if genes.all() else adata[:, genes], layer=layer))
+    except ValueError as error:
+        if str(error).startswith("Negative values"):
+            error.add_note(OF_SCALED)
+        raise
     parts = estimator.parts()
     if parts.shape[1] != genes.sum():
         raise ValueError(
@@ -184,10 +194,18 @@ def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters as AnnData can write them: what is None is left out, what is no number or word is its ``repr``."""
     found: dict[str, Any] = {}
     for name, value in parameters.items():
-        if isinstance(value, (list, tuple, np.ndarray)) and np.asarray(value).dtype.kind in "biuf":
+        if isinstance(value, np.generic):
+            found[name] = value.item()
+        elif _of_numbers(value):
             found[name] = np.asarray(value)
         elif isinstance(value, os.PathLike):
             found[name] = os.fspath(value)
         elif value is not None:
             found[name] = value if isinstance(value, (bool, int, float, str)) else repr(value)
     return found
+
+
+def _of_numbers(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "biuf"
+    return isinstance(value, (list, tuple)) and all(isinstance(one, Real) for one in value)

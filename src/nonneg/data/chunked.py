@@ -177,6 +177,6 @@ def csr_store(group: Any, name: str) -> CsrStore:
     if not str(kind).startswith("csr"):
         raise ValueError(
             f"{name}: {place_of(group)[0]} is stored by columns ({kind}), so that rows cannot be read from it; load it "
-            "(anndata.read_h5ad(path).X), or write it again with rows together (scipy.sparse.csr_matrix)"
+            "(anndata.read_h5ad(path)), or write it again with rows together (scipy.sparse.csr_matrix)"
         )
     return CsrStore(group, shape)  # type: ignore[arg-type]
