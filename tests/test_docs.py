@@ -6,10 +6,12 @@ And the site has everything, which is seen without building it: `make docs` does
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import inspect
 import os
 import re
+import socket
 import subprocess
 import sys
 import warnings
@@ -68,7 +70,18 @@ def code_of(page: Path) -> str:
     return "\n".join(lines)
 
 
+@pytest.fixture
+def port_of_dask():
+    """Another cluster's dashboard has the port that Dask takes unless it is told of one."""
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # there is such a cluster
+            taken.bind(("", 8787))
+            taken.listen()
+        yield
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.usefixtures("port_of_dask")
 def test_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NONNEG_OFFLINE", "1")
