@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,21 +84,74 @@ def test_names(tmp_path, text, names):
         ("a,b,c\n1,2\n3,4,5\n", "line 2 has 2 cells, the lines before it 3"),
         ("a,b,c\n1,2,3,4\n5,6,7\n", "line 3 has 3 cells, the lines before it 4"),
         ("1,2,3\n4,5,6,7\n8,9,10,11\n", "the second line has 4 cells, the first 3"),
-        ("sample,b\ns1,2\ns2,4\n", "column 'sample' holds text, 's1' in row 0.*empty name"),
+        ("kind,b\nu,2\nu,4\n", "column 'kind' holds text, 'u' in row 0.*empty name"),
+        (
+            "s1,2.5,7\ns2,4,3\n",
+            "column 's1' holds text, 's2' in row 0",
+        ),  # a name is missing, or all of them are
+        ("sample,b\n7a,2\n,4\n", "column 'sample' holds text, '7a' in row 0"),
         ("a,b\n1,2\n3,?\n", "column 'b' holds text, '\\?' in row 1 .*leave the cell empty or write NA"),
         ("1,?,3\n4,5,6\n", "column '1' holds text, '\\?' in row 0 "),  # no names
         ("-\n5\n6\n", "column '0' holds text, '-' in row 0 "),
         ('a,b\n1,"1,234"\n', "column 'b' holds text, '1,234' in row 0 .*without thousands separators"),
         ("a,b\n1 234.5,7\n", "column 'a' holds text, '1 234.5' in row 0 .*without thousands separators"),
         ('"1,234",2\n3,4\n', "column '0' holds text, '1,234' in row 0 "),  # no names
-        ("a;b\n1;2\n", "columns look separated by ';'"),
-        ("0,1;0,2\n0,3;0,4\n", "columns look separated by ';'"),
+        ("a;b\n1,5;1.234,5\n", "column 'b' holds text, '1.234,5' in row 0 .*without thousands separators"),
+        ("a;b\n1,5;2\n2,5;2.5\n0,5;1\n", "column 'b' holds text, '2' in row 0|'2.5' in row 1"),
+        ("a;b\n1,5;2,5\n1\n", "line 3 has 1 cells"),
         ("", "table.csv: .*empty"),
     ],
 )
 def test_what_cannot_be_told_is_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         as_source(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("decimal", [",", "."])
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("columns", [list("abc"), ["a, all", "b", "c"], range(3), [400.5, 401.0, 401.5]])
+@pytest.mark.parametrize("index", [None, range(4), ["w, 1", "x", "y", "z"]])
+def test_tables_of_countries_with_decimal_commas(tmp_path, columns, index, separator, decimal):
+    frame = pd.DataFrame(X, columns=columns, index=index)
+    frame = frame.rename(columns=lambda name: str(name).replace(".", decimal))
+    frame.to_csv(tmp_path / "table.csv", sep=separator, decimal=decimal, index=index is not None)
+    values, found = read(tmp_path / "table.csv")
+    assert np.array_equal(values, X)
+    assert list(found.columns) == (list(columns) if columns == range(3) else [str(name) for name in columns])
+    if index is not None:
+        assert [str(name) for name in found.index] == [str(name) for name in index]
+
+
+def test_decimal_commas_without_names(tmp_path):
+    assert np.array_equal(read(written(tmp_path, "0,1;0,2\n0,3;0,4\n"))[0], [[0.1, 0.2], [0.3, 0.4]])
+    assert np.array_equal(read(written(tmp_path, "0,1;0,2\n"))[0], [[0.1, 0.2]])
+    assert np.array_equal(
+        read(written(tmp_path, "0,1\t7\n-1,5e2\t\n", ".tsv"))[0], [[0.1, 7], [-150, np.nan]], True
+    )
+    assert np.array_equal(read(written(tmp_path, '"a;b",c\n1,2\n'))[0], [[1, 2]])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_of_spreadsheets(tmp_path, encoding):
+    (tmp_path / "table.csv").write_bytes("sample;µm;é\nü1;1,5;2\nü2;0;3\n".encode(encoding))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        values, frame = read(tmp_path / "table.csv")
+    assert np.array_equal(values, [[1.5, 2], [0, 3]])
+    assert list(frame.columns) == ["µm", "é"] and list(frame.index) == ["ü1", "ü2"]
+    assert ["not UTF-8" in str(one.message) for one in told] == [True] * (encoding == "cp1252")
+
+
+def test_a_first_column_of_names_needs_no_empty_heading(tmp_path):
+    axis = ",".join(str(4000 - 1.93 * j**1.01) for j in range(9))  # wavenumbers: they fall, in unequal steps
+    rows = "".join(f"s{i},{','.join(['1'] * 9)}\n" for i in range(3))
+    for heads in ("sample," + ",".join("abcdefghi"), "sample,1,2,3,4,5,6,7,8,9", f"sample,{axis}"):
+        path = written(tmp_path, f"{heads}\n{rows}")
+        values, frame = read(path)
+        assert np.array_equal(values, np.ones((3, 9))) and list(frame.index) == ["s0", "s1", "s2"]
+        assert list(frame.columns) == heads.split(",")[1:]
+        assert list(read_column(path, "sample")) == ["s0", "s1", "s2"]
+        assert list(open_path(path, without=["sample"]).index) == [0, 1, 2]
 
 
 def test_a_fit_keeps_the_names_of_a_file(tmp_path):
