@@ -6,6 +6,7 @@ import importlib
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
 import nonneg
@@ -72,6 +73,23 @@ def test_another_layer_than_that_of_the_fit_is_said(tmp_path):
             model.transform(data)
     with pytest.raises(ValueError, match=r"reorder them with X\[:, model.feature_names_in_\]"):
         model.transform(cells[:, ::-1].copy(), layer="counts")
+
+
+def test_columns_of_a_file_in_another_order_are_refused_with_what_to_do(tmp_path):
+    table = pd.DataFrame(np.random.default_rng(0).random((30, 3)), columns=["a", "b", "c"])
+    table[["c", "b", "a"]].to_csv(tmp_path / "turned.csv", index=False)
+    table.rename(columns={"b": "other"}).to_csv(tmp_path / "other.csv", index=False)
+    model = nonneg.NMF(2, max_iter=5, tol=1.0, random_state=0).fit(table)
+    with pytest.raises(
+        ValueError, match=r"is 'c' in X .* with table\[model.feature_names_in_\] after reading it"
+    ):
+        model.transform(tmp_path / "turned.csv")
+    turned = pd.read_csv(tmp_path / "turned.csv")
+    np.testing.assert_allclose(
+        model.transform(turned[model.feature_names_in_]), model.transform(table), rtol=1e-9
+    )
+    with pytest.raises(ValueError, match=r"'other' in X .* an array of its numbers if positions are meant"):
+        model.transform(tmp_path / "other.csv")
 
 
 def test_a_list_of_paths_is_no_array(tmp_path):

@@ -43,12 +43,12 @@ def compare_names(
     found: Sequence[str] | None,
     names: Sequence[str] | None,
     other: str = "X",
-    columns: str = "X.columns",
+    ordered: str | None = None,
 ) -> None:
     """Raise where ``found``, the columns of ``argument``, are not ``names``, those of ``other``, in the same order.
 
-    Data without names, and data beside others without names, are taken by position. ``columns`` is what a user writes
-    for ``names``.
+    Data without names, and data beside others without names, are taken by position. ``ordered`` is what a user writes
+    for ``argument`` in the order of ``names``, by default ``argument[X.columns]``.
 
     Raises
     ------
@@ -62,9 +62,9 @@ def compare_names(
         (j, pair) for j, pair in enumerate(zip_longest(found, wanted)) if pair[0] != pair[1]
     )
     remedy = (
-        f"reorder them with {argument}[{columns}]"
+        f"reorder them with {ordered or f'{argument}[X.columns]'}"
         if sorted(found) == sorted(wanted)
-        else f"give {argument} the columns of {other}, or pass {argument}.to_numpy() if positions are meant"
+        else f"give {argument} the columns of {other}, or pass an array of its numbers if positions are meant"
     )
     raise ValueError(
         f"{argument} has other feature names than {other}: column {place} is {_quoted(own)} in {argument} and "

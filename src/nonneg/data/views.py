@@ -179,7 +179,7 @@ def as_views(
             continue
         if features is not None:
             compare_names(
-                label, source.names, features[v], "the fit", f"model.view_feature_names_{label[1:]}"
+                label, source.names, features[v], "the fit", f"{label}[model.view_feature_names_{label[1:]}]"
             )
         if widths is not None and source.shape[1] != widths[v]:
             raise ValueError(f"{label} has {source.shape[1]} features, the fit had {widths[v]}")

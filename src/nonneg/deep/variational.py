@@ -234,7 +234,7 @@ class VariationalNMF(DeepFactorization):
         check_state(state)
         given = checked_frames(X, self.n_features_in_)
         known = getattr(self, "feature_names_in_", None)
-        compare_names("X", column_names(X), known, "the training data", "model.feature_names_in_")
+        compare_names("X", column_names(X), known, "the training data", "X[model.feature_names_in_]")
         power, exponent = scaled_powers(given)
         unit = power.mean() or 1.0
         with self._evaluating() as (device, dtype):

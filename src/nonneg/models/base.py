@@ -363,8 +363,10 @@ class Factorization(ReadingMixin, ClassNamePrefixFeaturesOutMixin, TransformerMi
         elif not hasattr(self, "feature_names_in_"):
             warn_user(f"X has feature names, but {type(self).__name__} was fitted without feature names")
         else:
-            fitted = list(self.feature_names_in_)
-            compare_names("X", source.names, fitted, "the fit", ":, model.feature_names_in_")
+            ordered = "X[:, model.feature_names_in_]"
+            if isinstance(X, (str, os.PathLike)):
+                ordered = f"table[model.feature_names_in_] after reading it (of AnnData: {ordered})"
+            compare_names("X", source.names, list(self.feature_names_in_), "the fit", ordered)
 
     def _check_data(self, source: Source, whom: str) -> Summary:
         with np.errstate(over="ignore", invalid="ignore"):
