@@ -2,7 +2,8 @@
 
 The source folder is the root of the repository (``sphinx-build -c docs . docs/_build/html``, or ``make docs``), so that
 links between pages are the same in the site and in the repository. `setup` adds what the two do not share: pages of the
-gallery for links to its scripts, titles of tables that have none, and formulas as MathML, which browsers draw.
+gallery for links to its scripts, sections for names of modules, titles of tables that have none, and formulas as
+MathML, which browsers draw.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util.logging import getLogger
+from sphinx.util.nodes import make_refnode
 
 from nonneg import __version__
 from nonneg.cli import build_app
@@ -105,6 +108,20 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 
+# modules that docstrings name, and the page and section that say what they do
+MODULES = {
+    "nonneg.io": ("files", "models-the-bundle"),
+    "nonneg.penalties": ("nmf", "penalties-and-constraints"),
+    "nonneg.solvers.select": ("nmf", "solvers"),
+    "nonneg.solvers.kkt": ("nmf", "certificate"),
+    "nonneg.models.certificate.Certificate": ("nmf", "certificate"),
+    "nonneg.solvers.hull": ("family/hulls", "archetypal-analysis"),
+    "nonneg.deep.profiles": ("ddnmf", "profiles"),
+    "nonneg.deep.monitoring.control_limits": ("deep", "non-negative-autoencoder"),
+    "nonneg.exact.polygons": ("family/exact", "the-non-negative-rank"),
+}
+
+LOGGER = getLogger(__name__)
 ROOT = Path(__file__).parents[1]
 CAPTION = re.compile(r"\*\*(.+?)\*\*(.*?)[:,.]\s")  # a table without a title begins with it
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=(#[^)\s]*)?\))")
@@ -173,10 +190,22 @@ def is_another_library_s(app, what, name: str, obj, skip: bool, options) -> bool
     return True if str(home).startswith(("sklearn.", "torch.")) else None
 
 
+def section_of(app, env, node, content) -> nodes.reference | None:
+    """Lead the name of a module to the section about it; one without a section is a warning."""
+    target = node["reftarget"]
+    if target in MODULES:
+        page, section = MODULES[target]
+        return make_refnode(app.builder, node["refdoc"], f"docs/{page}", section, content, target)
+    if target.startswith("nonneg."):
+        LOGGER.warning("nothing in the site says what %s is: docs/conf.py, MODULES", target, location=node)
+    return None
+
+
 def setup(app) -> None:
     """Connect the above."""
     app.connect("builder-inited", write_commands)
     app.connect("source-read", as_page)
     app.connect("autodoc-process-docstring", as_plain_text, priority=900)  # after numpydoc
+    app.connect("missing-reference", section_of)
     app.connect("autodoc-skip-member", is_another_library_s)
     app.add_html_math_renderer("mathml", inline_renderers=(formula, None), block_renderers=(formula, None))

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import inspect
 import os
+import pydoc
 import re
 import socket
 import subprocess
@@ -178,6 +179,19 @@ def test_every_page_can_be_reached():
         new = set().union(*(below(page) for page in new if page.is_file())) - reached
     lost = sorted(str(path.relative_to(ROOT)) for path in {*pages_in("docs"), *AROUND} - reached)
     assert not lost, f"no toctree names {lost}: docs/guide.md is where most pages belong"
+
+
+def test_names_of_modules_lead_to_sections():
+    """The table by which the site links names in docstrings that are no entries of the reference."""
+    tree = ast.parse((DOCS / "conf.py").read_text(encoding="utf-8"))
+    [table] = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES"
+    ]
+    for name, (page, section) in table.items():
+        assert pydoc.locate(name) is not None, name
+        assert f"#{section}" in anchors_of(DOCS / f"{page}.md"), name
 
 
 def test_every_table_of_the_benchmarks_is_listed():
