@@ -21,7 +21,7 @@ from sklearn.neighbors import kneighbors_graph
 from nonneg import NMF, clustering, datasets, metrics, plots
 
 cells = datasets.load("pbmc68k-reduced")
-X, genes = cells.data.astype(np.float64), cells.feature_names
+X, genes = cells.data, cells.feature_names
 depth = X.sum(axis=1)
 print(f"{X.shape[0]} cells, {X.shape[1]} genes, {X.nnz / np.prod(X.shape):.0%} of the table is not zero")
 print(f"molecules a cell: {depth.min():.0f} to {depth.max():.0f}, median {np.median(depth):.0f}")
