@@ -144,6 +144,16 @@ def test_genes_that_are_left_out():
     assert marked.varm["NMF"].all(axis=1).any() and marked.varm["NMF"][~chosen].any()
 
 
+def test_other_cells_are_asked_for_the_genes_that_were_fitted():
+    adata, model = cells(), NMF(2, loss="kl", tol=1e-3, random_state=0)
+    adata.var["highly_variable"] = np.arange(12) % 3 > 0
+    nonneg.anndata.nmf(adata, model=model)
+    with pytest.raises(ValueError, match=r"column 0 is 'gene 0' in X .* choose them with ") as caught:
+        model.transform(adata)
+    chosen = eval(str(caught.value).split("choose them with ")[1], {"X": adata, "model": model})
+    assert relative(model.transform(chosen), adata.obsm["X_nmf"]) < 1e-3
+
+
 def test_a_copy_leaves_the_data_alone():
     adata = cells()
     found = programs(adata, 2, copy=True)

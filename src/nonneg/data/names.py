@@ -61,11 +61,15 @@ def compare_names(
     place, (own, others) = next(
         (j, pair) for j, pair in enumerate(zip_longest(found, wanted)) if pair[0] != pair[1]
     )
-    remedy = (
-        f"reorder them with {ordered or f'{argument}[X.columns]'}"
-        if sorted(found) == sorted(wanted)
-        else f"give {argument} the columns of {other}, or pass an array of its numbers if positions are meant"
-    )
+    in_order = ordered or f"{argument}[X.columns]"
+    if sorted(found) == sorted(wanted):
+        remedy = f"reorder them with {in_order}"
+    elif set(wanted) <= set(found):
+        remedy = f"choose them with {in_order}"
+    else:
+        remedy = (
+            f"give {argument} the columns of {other}, or pass an array of its numbers if positions are meant"
+        )
     raise ValueError(
         f"{argument} has other feature names than {other}: column {place} is {_quoted(own)} in {argument} and "
         f"{_quoted(others)} in {other}; {remedy}"
