@@ -84,6 +84,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "download_all_examples": False,
     "remove_config_comments": True,
+    "capture_repr": (),  # what a page shows it prints
     "within_subsection_order": "FileNameSortKey",
 }
 
@@ -140,13 +141,18 @@ def in_the_site(page: Path, target: str) -> str:
 
 
 def as_page(app, docname: str, source: list[str]) -> None:
-    """Give a page of the repository what the site asks of its pages: links that lead into it, and a title."""
+    """Give a page of the repository what the site asks of its pages: links that lead into it, and a title.
+
+    The log of experiments has a word on everything, and would be the first find of most searches.
+    """
     page = ROOT / f"{docname}.md"
     if not page.is_file():
         return
     source[0] = LINK.sub(lambda link: in_the_site(page, link[1]), source[0])
     if docname.startswith("experiments/") and (caption := CAPTION.match(source[0])):
         source[0] = f"# {''.join(caption.groups())}\n\n" + source[0].replace("\n### ", "\n## ")
+    if docname == "experiments/LOG":
+        source[0] = "---\nnosearch: true\n---\n" + source[0]
 
 
 def write_commands(app) -> None:
