@@ -97,3 +97,10 @@ def test_starts_that_all_end_in_rounding_are_not_told_apart():
 def test_one_component_needs_no_other_start():
     assert certificate(Facts(NMF(1, random_state=0).fit(X), X)).cautions == []
     assert "one start (n_init=1)" in certificate(Facts(NMF(3, random_state=0).fit(X), X)).cautions[0]
+
+
+def test_a_share_of_squares_is_no_measure_of_another_loss(model):
+    facts = Facts(NMF(2, loss="kl", random_state=0, max_iter=20, tol=0.1).fit(X), X)
+    words = "another loss than squares"
+    assert any(words in text for text in certificate(facts).sentences)
+    assert not any(words in text for text in certificate(Facts(model, X)).sentences)

@@ -73,6 +73,7 @@ def test_a_page_is_whole_and_asks_for_nothing(model, rendered):
         assert page.section(key), key
     assert "<script>" in page.section("parts") and "&lt;script&gt;" in page.source
     assert "\ufffdnul" in page.section("parts")
+    assert "<bdi>naïve</bdi>" in page.source  # what is read from right to left turns nothing else around
     assert all(len(alt) > 20 for alt in page.alts)
 
 

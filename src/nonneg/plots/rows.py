@@ -139,7 +139,9 @@ def memberships(
     heights = np.cumsum(bars, axis=1)
     floor = np.zeros(len(bars))
     for colour, name, height in zip(colours(k), names, heights.T, strict=True):
-        steps = StepPatch(height, edges, baseline=floor, fill=True, color=colour, label=name, linewidth=0)
+        steps = StepPatch(
+            height, edges, baseline=floor, fill=True, color=colour, label=name, linewidth=0,  # type: ignore[arg-type]
+        )  # fmt: skip
         axes.add_artist(steps)  # `stairs` would look at every corner for limits that are known
         floor = height
     axes.set(xlim=(0, n), ylim=(0, 1), ylabel="membership", xlabel=_how_many(n, sizes, "bar"))

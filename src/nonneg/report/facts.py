@@ -184,7 +184,7 @@ class Facts:
     @cached_property
     def blank(self) -> np.ndarray:
         """(n,): rows without any amount, whose shares are even by convention alone."""
-        return np.zeros(0, bool) if self.W is None else ~self.W.any(axis=1)
+        return np.zeros(0, bool) if self.W is None else (self.W == 0).all(axis=1)
 
     @cached_property
     def mixtures(self) -> np.ndarray | None:

@@ -41,6 +41,10 @@ def _explained(facts: Facts, rows: list, sentences: list[str], cautions: list[st
     sentences.append(
         f"The model explains {percent(facts.explained)} of the sum of squares of {of}: 1 − Σ(x − x̂)² / Σx²."
     )
+    if facts.model.get_params(deep=False).get("loss", "frobenius") not in ("frobenius", 2):
+        sentences.append(
+            "The fit lowered another loss than squares: a model that explains less of them may be the better one."
+        )
     rows.append(("Explained share of the sum of squares", facts.explained))
     if facts.explained < 0:
         cautions.append(

@@ -12,7 +12,7 @@ from ... import plots
 from ..blocks import Card, Cards, Drawing, Gallery, Picture, Section
 from ..facts import Facts
 from ..figures import drawn
-from ..images import data_uri, picture_of
+from ..images import data_uri, has_signs, picture_of
 from ..words import counted, listed, number, percent, shown
 
 __all__ = ["parts"]
@@ -52,23 +52,24 @@ def _pictures(facts: Facts, chosen: np.ndarray) -> tuple[list[str], list[str], l
     assert shape is not None
     images = facts.parts.reshape(-1, *shape) if patterns is None else np.swapaxes(patterns, 1, 2)
     side = max(8, int(np.sqrt(BYTES / (len(chosen) * (3 if images.ndim == 4 else 1)))))
-    largest = float(np.abs(images).max(initial=0.0))
+    largest, signed = float(np.abs(images).max(initial=0.0)), has_signs(images)
     pictures = []
     for j in chosen:
-        content, width, height = picture_of(images[j], largest, side)
+        content, width, height = picture_of(images[j], largest, side, signed=signed)
         alt = f"Component {j}: {_where(images[j])}"
         pictures.append(
             Picture(data_uri(content), width, height, alt, f"Component {j}, {percent(float(facts.sizes[j]))}")
         )
     sentences = ["Each picture is what one component adds to a row of X, at the place of its pixels."]
-    if (images < 0).any():
+    if signed:
         sentences.append("Red is above 0, blue below; each picture has a scale of its own.")
     elif images.ndim == 4:
-        sentences.append("Black is 0; each picture has a scale of its own.")
+        below = " What is below 0 is black too." if (images < 0).any() else ""
+        sentences.append(f"Black is 0; each picture has a scale of its own.{below}")
     else:
         sentences.append("White is 0, black the largest value; each picture has a scale of its own.")
     cautions = []
-    if (images < 0).any() and not facts.model._any_sign:
+    if signed and not facts.model._any_sign:
         cautions.append("Parts of this model may take away as well as add: they are effects, not amounts.")
     what = "Time goes to the right, columns of X go down." if patterns is not None else ""
     return (
@@ -120,11 +121,12 @@ def _features(facts: Facts, chosen: np.ndarray) -> tuple[list[str], list[str], l
     cautions = []
     common = [f for f, count in seen.most_common() if count > len(chosen) / 2]
     if len(chosen) >= 4 and common and facts.parts.shape[1] > 2 * FEATURES:
-        names = listed([f"“{shown(facts.feature(f))}”" for f in common], 5)
+        # isolated (U+2068, U+2069), so that a name from right to left turns no other word around
+        names = listed([f"“\u2068{shown(facts.feature(f))}\u2069”" for f in common], 5)
+        are, tell = ("is", "tells") if len(common) == 1 else ("are", "tell")
         cautions.append(
-            f"{names} {'is' if len(common) == 1 else 'are'} among the largest features of more than half of the "
-            "components, and so tell them apart badly; features that are large everywhere may be left out of X, or "
-            "weighted down (tf-idf, say)."
+            f"{names} {are} among the largest features of more than half of the components, and so {tell} them apart "
+            "badly; features that are large everywhere may be left out of X, or weighted down (tf-idf, say)."
         )
     return sentences, cautions, [Cards(("Feature", "Weight"), cards)]
 

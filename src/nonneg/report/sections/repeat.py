@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import platform
-import re
 from typing import Any
 
 import numpy as np
 
-from ... import __version__, penalties
+from ... import __version__
+from ..again import in_python, in_shell
 from ..blocks import Code, Section, Table
 from ..facts import Facts
 from ..words import shown
@@ -35,15 +35,18 @@ def repeat(facts: Facts) -> Section | None:
         seed = given["random_state"]
         if isinstance(seed, (int, np.integer)):
             sentences.append(
-                f"The seed was {seed}: with the same data, the same versions and the same number of threads the fit "
-                "gives the same numbers."
+                f"The seed was {seed}: with the same data, read in the same way, the same versions and the same number "
+                "of threads the fit gives the same numbers."
             )
         else:
             cautions.append(
                 "The fit had no fixed seed (random_state), so another fit may end elsewhere. The saved model is what "
                 "can be repeated: transform gives the same numbers every time."
             )
-    blocks: list[Any] = [Code("The same fit in Python", _code(facts, changed))]
+    blocks: list[Any] = [Code("The same fit in Python", in_python(facts, changed))]
+    line = in_shell(facts, changed)
+    if line is not None:
+        blocks.append(Code("The same parameters on the command line, DATA being the file of X", line))
     blocks.append(Table(f"Parameters of {facts.name}", ["Parameter", "Value", "Set"], rows))
     blocks.append(Table("Versions", ["Package", "Of the fit", "Of this report"], _versions(facts)))
     return Section("repeat", "How to repeat it", sentences, cautions, blocks)
@@ -66,22 +69,6 @@ def _text(value: Any) -> str:
         return f"array of shape {value.shape}"
     text = " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())
     return text if len(text) <= LONGEST else f"{shown(text[: LONGEST - 1])}…"
-
-
-def _code(facts: Facts, changed: dict[str, Any]) -> str:
-    arguments = ", ".join(f"{name}={_text(value)}" for name, value in changed.items())
-    classes = sorted(set(re.findall(r"\b([A-Z]\w*)\(", arguments)) & set(penalties.__all__))
-    uses = [f"from nonneg.penalties import {', '.join(classes)}"] if classes else []
-    return "\n".join(
-        [
-            "import nonneg",
-            *uses,
-            "",
-            f"model = nonneg.{facts.name}({arguments})",
-            "W = model.fit_transform(X)",
-            'model.save("model.nmf")',
-        ]
-    )
 
 
 def _versions(facts: Facts) -> list[tuple[str, str, str]]:
