@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import nonneg
 import nonneg.penalties as pen
 from matrix_cases import case, fitted, planted, quietly
-from nonneg import NMF
+from nonneg import NMF, JointNMF
 from nonneg.exceptions import CheckpointError
 from nonneg.files import read_bundle, write_bundle
 from nonneg.losses import BetaLoss
@@ -108,6 +108,9 @@ def test_what_cannot_be_saved_is_named(tmp_path):
             Other(2).fit(X).save(tmp_path / "x")
         with pytest.raises(TypeError, match=r"parameters\.random_state.*object|parameters\.verbose.*object"):
             NMF(2, verbose=object()).save(tmp_path / "x")
+        views = JointNMF(2, max_iter=2, random_state=0).fit({"@a": X, "b": X})
+        with pytest.raises(TypeError, match="has the key '@a'; a file takes strings that begin with no '@'"):
+            views.save(tmp_path / "x")
     assert not list(tmp_path.iterdir())
 
 

@@ -99,8 +99,11 @@ def _encode(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
         items = [_encode(item, f"{where}.{i}", arrays) for i, item in enumerate(value)]
         return items if isinstance(value, list) else {"@tuple": items}
     if isinstance(value, dict):
-        if not all(isinstance(key, str) and not key.startswith("@") for key in value):
-            raise TypeError(f"save: {where} has keys that are not plain strings")
+        for key in value:
+            if not isinstance(key, str) or key.startswith("@"):
+                raise TypeError(
+                    f"save: {where} has the key {key!r}; a file takes strings that begin with no '@'"
+                )
         return {key: _encode(item, f"{where}.{key}", arrays) for key, item in value.items()}
     if isinstance(value, os.PathLike):
         return os.fspath(value)
