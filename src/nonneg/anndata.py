@@ -87,7 +87,7 @@ def nmf(
     Notes
     -----
     ``share`` is Σ_i W_ik ‖H_k‖₁, divided by its sum over k. With ``loss="kl"`` it is the share of all counts of the
-    fitted genes that a program explains. It is left out for models whose codes may be negative.
+    fitted genes that a program explains. It is left out where codes are negative.
 
     References
     ----------
