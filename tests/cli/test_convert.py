@@ -96,7 +96,7 @@ def test_more_than_memory_may_hold(capsys, tmp_path):
         (["X.csv", "X.xlsx"], 2, "the suffix .xlsx; known: .csv"),
         (["none.csv", "Y.npy"], 3, "there is no file"),
         (["X.csv", "none/Y.csv"], 1, "there is no folder"),
-        (["X.csv", "Y.npy", "--without", "q"], 3, "no column 'q'"),
+        (["X.csv", "Y.npy", "--without", "q"], 2, "--without: in X.csv there is no column 'q'"),
         (["dataset:none", "Y.npy"], 2, "DATA"),
         (["dataset:digits", "Y.npy", "--memory-limit", "2X"], 2, "--memory-limit"),
     ],

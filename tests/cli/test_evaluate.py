@@ -188,7 +188,16 @@ def test_tensors_and_views(capsys, blocks):
         (["m.nmf", "few.npy"], 3, "expecting 12 features"),
         (["m.nmf", "X.npy", "--labels", "short.txt"], 3, "has 3 labels, and DATA has 24 rows"),
         (["m.nmf", "X.npy", "--labels", "colour"], 2, "colour is no file"),
-        (["m.nmf", "X.csv", "--labels", "color"], 3, "did you mean 'colour'?"),
+        (
+            ["m.nmf", "X.csv", "--labels", "color"],
+            2,
+            "no such file, and in X.csv there is no column 'color'; did you mean 'col",
+        ),
+        (
+            ["m.nmf", "X.csv", "--labels", "colour", "--without", "q"],
+            2,
+            "--without: in X.csv there is no column 'q'",
+        ),
         (["m.nmf", "X.npy", "--labels", "blank.txt"], 3, "no row has a label"),
         (["m.nmf", "X.npy", "--labels", "X.npy"], 3, "one label a row"),
         (["m.nmf", "X.npy", "--labels", "broken.npy"], 3, "broken.npy cannot be read"),

@@ -69,7 +69,7 @@ def test_data_sets_bring_labels_and_the_shape_of_their_images(tmp_path, capsys):
         (["--image-shape", "wide"], 2, "--image-shape must be ROWS,COLUMNS"),
         (["--parts", "images"], 2, "--parts='images' needs image_shape"),
         (["--map", "pca"], 2, "--map"),
-        (["TABLE", "--labels", "colour"], 3, "there is no column 'colour'"),
+        (["TABLE", "--labels", "colour"], 2, "there is no column 'colour'"),
         (["absent.csv"], 3, "absent.csv"),
     ],
 )

@@ -197,7 +197,7 @@ def test_tensors_and_views(capsys, tmp_path):
         ({"out": "folder.csv"}, 1, "is a folder"),
         ({"out": "W.h5ad", "more": ["--reconstruct"]}, 2, "takes W or memberships"),
         ({"more": ["--memberships", "--impute"]}, 2, "one at a time"),
-        ({"more": ["--without", "g"]}, 3, "no column 'g'"),
+        ({"more": ["--without", "g"]}, 2, "no column 'g'"),
         ({"more": ["--memory-limit", "2 cows"]}, 2, "--memory-limit"),
         ({"more": ["--weights", "none.npy"]}, 3, "none.npy"),
         ({"more": ["--missing", "unstored"]}, 3, "sparse"),

@@ -14,6 +14,7 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import cyclopts
@@ -21,7 +22,7 @@ import cyclopts
 from nonneg.cli.config import take_config
 from nonneg.cli.convert import convert_data
 from nonneg.cli.datasets import fetch_data_set, list_data_sets
-from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, usage_text
+from nonneg.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, CommandError, describe_error, spoken, usage_text
 from nonneg.cli.estimators import with_options
 from nonneg.cli.evaluate import evaluate_model
 from nonneg.cli.fit import fit_model
@@ -43,6 +44,8 @@ def _version() -> str:
     return __version__
 
 
+#: None of these is an option.
+COMMANDS = ("fit", "transform", "report", "evaluate", "inspect", "models", "datasets", "convert", "reproduce")
 #: Headings of ``nonneg --help``.
 MODELS, DATA, STUDIES = (
     cyclopts.Group(name, sort_key=i) for i, name in enumerate(("Models", "Data", "Studies"))
@@ -66,7 +69,12 @@ def build_app(
     config = config or {}
     app = cyclopts.App(
         name="nonneg",
-        help="Non-negative factorization, from the classical matrix model to deep networks.",
+        help=(
+            "Non-negative factorization, from the classical matrix model to deep networks. For instance:\n\n"
+            "  nonneg fit table.csv --n-components 5 --out model.nmf\n"
+            "  nonneg transform model.nmf table.csv --out amounts.csv\n"
+            "  nonneg report model.nmf table.csv --out report.html"
+        ),
         help_epilogue=(
             "Exit codes: 0; 1 runtime error; 2 usage; 3 data; 4 not converged (--strict); 130 interrupted. "
             "--config FILE.toml, of every command: options from a file; those given here win. "
@@ -84,10 +92,15 @@ def build_app(
     fit = with_options(fit_model, tokens, config) if tokens[:1] == ["fit"] else fit_model
     app.command(fit, name="fit", group=MODELS)
     app.command(transform_data, name="transform", group=MODELS)
-    app.command(report_model, name="report", group=MODELS)
+    app.command(
+        report_model,
+        name="report",
+        group=MODELS,
+        usage="Usage: nonneg report --out PATH [OPTIONS] MODEL [DATA]",
+    )
     app.command(evaluate_model, name="evaluate", group=MODELS)
     app.command(inspect_model, name="inspect", group=MODELS)
-    app.command(list_models, name="models", group=MODELS)
+    app.command(list_models, name="models", group=MODELS, usage="Usage: nonneg models [OPTIONS] [NAME]")
     sets = cyclopts.App(name="datasets", help="Data sets by name.", group=DATA)
     sets.command(list_data_sets, name="list")
     sets.command(fetch_data_set, name="fetch")
@@ -124,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in tokens
     try:
-        tokens, config, source = take_config(tokens)
+        tokens, config, source = take_config(tokens, COMMANDS)
         as_json = as_json or config.get("json") is True
         quiet = config.get("quiet") is True or not {"--quiet", "-q"}.isdisjoint(tokens)
         if quiet and not {"--verbose", "-v"}.isdisjoint(tokens):
@@ -132,7 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 EXIT_USAGE, "usage", "--quiet and --verbose do not go together; give one of them."
             )
         with warnings.catch_warnings():
-            warnings.showwarning = show_warning if place()[0] == 0 and not quiet else lambda *_: None
+            told = place()[0] == 0 and not quiet
+            warnings.showwarning = _warn if told else lambda *_: None  # type: ignore[assignment]
             result = build_app(tokens, config, source)(tokens)
         return result if isinstance(result, int) else 0
     except cyclopts.CycloptsError as error:
@@ -154,12 +168,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(*expected, as_json)
 
 
+def _warn(message: Warning | str, *rest: Any, **more: Any) -> None:
+    show_warning(spoken(str(message)), *rest, **more)
+
+
 def _fail(code: int, kind: str, text: str, as_json: bool) -> int:
-    line = " ".join(text.split())
+    line = " ".join(spoken(text).split())
     rank, size = place()
     print(f"nonneg: {line}" if size == 1 else f"nonneg (rank {rank}): {line}", file=sys.stderr)
     if as_json:
-        _print_error(code, kind, line)
+        with suppress(OSError):  # stdout may be what failed
+            _print_error(code, kind, line)
     return code
 
 

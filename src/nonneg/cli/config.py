@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,20 @@ from nonneg.cli.errors import EXIT_USAGE, CommandError
 __all__ = ["take_config"]
 
 
-def take_config(tokens: Sequence[str]) -> tuple[list[str], dict[str, Any], str]:
+def take_config(tokens: Sequence[str], commands: Collection[str]) -> tuple[list[str], dict[str, Any], str]:
     """Return the arguments without ``--config FILE``, the options in that file, and its name.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+        Arguments, without the program's name.
+    commands : collection of str
+        Names of commands, which are no options: cyclopts would pass over such a key in silence.
 
     Raises
     ------
     CommandError
-        With exit code 2, when there is no such file, or it is no TOML.
+        With exit code 2, when there is no such file, it is no TOML, or a key of it is a command.
     """
     rest, file = list(tokens), None
     for i, token in enumerate(tokens):
@@ -32,12 +39,17 @@ def take_config(tokens: Sequence[str]) -> tuple[list[str], dict[str, Any], str]:
             break
     if file is None:
         return rest, {}, ""
+    if not file:
+        raise CommandError(EXIT_USAGE, "usage", "--config needs a TOML file, as in --config fit.toml.")
     try:
         found = tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        text = f"--config: {file or 'no file'} cannot be read ({reason}); give a TOML file, say with loss = 'kl' in it."
+        text = f"--config: {file} cannot be read ({reason}); give a TOML file, say with loss = 'kl' in it."
         raise CommandError(EXIT_USAGE, "usage", text) from error
+    if named := [name for name in found if name in commands]:
+        text = f"--config: {file}: {named[0]} is a command, no option; write options without a heading [{named[0]}]."
+        raise CommandError(EXIT_USAGE, "usage", text)
     return rest, {name: _plain(value) for name, value in found.items()}, file
 
 

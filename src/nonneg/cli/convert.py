@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 from nonneg.cli.data import DataFile, open_data
 from nonneg.cli.errors import EXIT_DATA, CommandError
-from nonneg.cli.options import Flag, Json, Quiet, Verbose
+from nonneg.cli.options import Flag, Json, Names, Quiet, Verbose
 from nonneg.cli.saved import say
-from nonneg.cli.transform import Names
 from nonneg.cli.write import ARRAYS, check_out, mark_array, write_annotated, write_table
 
 __all__ = ["convert_data"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ def open_data(
     memory_limit: str | None = None,
     *,
     without: Sequence[str] = (),
+    labels: str | None = None,
     colour: bool = False,
 ) -> DataFile:
     """Open what the user named, or raise with exit code 3.
@@ -68,6 +70,8 @@ def open_data(
         What the model is made for: a "matrix", an array of n "ways", or "views".
     without : sequence of str
         Columns of a table that are no features.
+    labels : str, optional
+        What --labels says: where it names a column of a table, that is no feature either.
     colour : bool
         Whether images have colours.
     """
@@ -83,19 +87,31 @@ def open_data(
         raise CommandError(
             EXIT_DATA, "data", f"DATA: there is no file {data}; give a file, or one of {sets}."
         )
+    beside = [labels] if labels is not None and is_column(labels, path) else []
     try:
-        return _file(path, missing, takes, {"layer": layer, "memory_limit": limit}, without, colour)
+        how = {"layer": layer, "memory_limit": limit}
+        return _file(path, missing, takes, how, [*without, *beside], colour)
     except MissingExtraError:
         raise
     except ImportError as error:
         raise MissingExtraError(error.name or "a reader", "data", f"reading {path.suffix} files") from error
     except (ValueError, TypeError, OSError) as error:
         text = str(error).removeprefix("DATA: ")
+        if absent := re.search(r"there is no column '.*[^)]", text):
+            is_labels = beside and absent[0].startswith(f"there is no column {labels!r}")
+            option = "--labels: there is no such file, and in" if is_labels else "--without: in"
+            raise CommandError(EXIT_USAGE, "usage", f"{option} {path} {absent[0]}") from error
         if "column" in text:
             text = text.replace("; leave it out", "; leave it out (--without)")
         if str(path) not in text:
             text = f"{path}: {text}"
         raise CommandError(EXIT_DATA, "data", f"DATA: {text}") from error
+
+
+def is_column(labels: str, data: Path) -> bool:
+    """Whether --labels names a column of the table that DATA is, and no file."""
+    tables = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+    return not Path(labels).is_file() and data.is_file() and data.name.lower().endswith(tables)
 
 
 def parse_size(memory_limit: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import cyclopts
@@ -14,12 +15,27 @@ __all__ = [
     "EXIT_USAGE",
     "CommandError",
     "describe_error",
+    "spoken",
     "usage_text",
 ]
 
 #: What torch says, in a RuntimeError.
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
 EXIT_RUNTIME, EXIT_USAGE, EXIT_DATA, EXIT_STRICT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+
+
+#: What the library advises in Python, and what that is on the command line.
+_ADVICE = (
+    (re.compile(r"\bwith missing='(\w+)'"), r"with --missing \1"),
+    (re.compile(r"\bnonneg\.convert\('([^']+)', '([^']+)'\)"), r"nonneg convert \1 \2"),
+)
+
+
+def spoken(text: str) -> str:
+    """Return a message of the library with its advice as it is written on the command line."""
+    for pattern, words in _ADVICE:
+        text = pattern.sub(words, text)
+    return text
 
 
 class CommandError(Exception):

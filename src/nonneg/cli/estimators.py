@@ -27,8 +27,8 @@ ALIASES = {"random_state": "--seed", "max_epochs": "--epochs"}
 _OF_THE_CALL = {"checkpoint", "verbose", "X", "y", "layer", "memory_limit", "client"}
 
 
-def model_class(name: str) -> Any:
-    """The class of a model, by its name in any case.
+def model_class(name: str, argument: str = "--model") -> Any:
+    """The class of a model, by its name in any case; ``argument`` is where it was written.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def model_class(name: str) -> Any:
     import nonneg
 
     if name.lower() not in NAMES:
-        text = f"--model must be one of {', '.join(NAMES)}, got {name!r}.{meant(name, list(NAMES))}"
+        text = f"{argument} must be one of {', '.join(NAMES)}, got {name!r}.{meant(name, list(NAMES))}"
         raise CommandError(EXIT_USAGE, "usage", text)
     return getattr(nonneg, NAMES[name.lower()])
 

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
-
 from nonneg.cli.errors import EXIT_DATA, EXIT_USAGE, CommandError
-from nonneg.cli.options import Json, Quiet, Verbose, limit
+from nonneg.cli.options import Json, Many, Names, Quiet, Verbose, limit
 from nonneg.cli.saved import load_model, open_for, say, weights_from
-from nonneg.cli.transform import Missing, Names
+from nonneg.cli.transform import Missing
 
 __all__ = ["evaluate_model"]
 
@@ -26,10 +24,7 @@ def evaluate_model(
     /,
     *,
     labels: str | None = None,
-    clustering: Annotated[Sequence[Way], Parameter(consume_multiple=True, negative=())] = (
-        "argmax",
-        "kmeans",
-    ),
+    clustering: Annotated[Sequence[Way], Many] = ("argmax", "kmeans"),
     n_clusters: int | None = None,
     seed: int = 0,
     missing: Missing | None = None,
@@ -80,15 +75,14 @@ def evaluate_model(
         Threads of torch and of the linear algebra; default: as many as these choose themselves.
     """
     from nonneg.cli.measures import agreement, fit_of, parts_of
-    from nonneg.cli.rows import is_column, labels_of
+    from nonneg.cli.rows import labels_of
 
     limit(threads)
     if n_clusters is not None and n_clusters < 1:
         raise CommandError(EXIT_USAGE, "usage", f"--n-clusters must be at least 1, got {n_clusters}.")
     estimator = load_model(model)
     say(verbose, f"reading {data}")
-    beside = [*without, labels] if labels is not None and is_column(labels, data) else list(without)
-    opened = open_for(estimator, data, missing, layer, memory_limit, beside)
+    opened = open_for(estimator, data, missing, layer, memory_limit, without, labels)
     how = weights_from(weights)
     try:
         say(verbose, f"computing W with {type(estimator).__name__}")

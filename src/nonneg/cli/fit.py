@@ -16,7 +16,18 @@ from cyclopts import Parameter, convert
 from nonneg.cli.data import read_data
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
 from nonneg.cli.estimators import NAMES, estimator_options, fit_options, model_class
-from nonneg.cli.options import Flag, Json, Quiet, Verbose, flagged, leading_name, limit, place, writable
+from nonneg.cli.options import (
+    Flag,
+    Json,
+    Names,
+    Quiet,
+    Verbose,
+    flagged,
+    leading_name,
+    limit,
+    place,
+    writable,
+)
 from nonneg.cli.progress import Progress
 from nonneg.cli.values import value_of
 
@@ -40,7 +51,7 @@ def fit_model(
     out: Path,
     model: Annotated[ModelName, Parameter(converter=_named_model)] = "nmf",
     layer: str | None = None,
-    without: Annotated[Sequence[str], Parameter(negative=(), show_default=False)] = (),
+    without: Names = (),
     colour: Annotated[bool, Flag] = False,
     memory_limit: str | None = None,
     checkpoint: Path | None = None,
@@ -74,7 +85,7 @@ def fit_model(
     layer:
         Of .h5ad: the layer to take instead of X. Of .h5 and Zarr: the array in it.
     without:
-        A column of a table that is no feature, a label for instance; may be given several times.
+        Columns of a table that are no features: labels, say.
     colour:
         Take images in colour: three features a pixel.
     memory_limit:

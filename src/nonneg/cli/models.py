@@ -29,7 +29,7 @@ def list_models(
     if name is not None:
         from nonneg.cli.estimators import model_class
 
-        report: Any = _described(model_class(name))
+        report: Any = _described(model_class(name, "NAME"))
         print(json.dumps(report) if json_ else _page(report))
         return 0
     rows = [_row(known) for known in _names()]

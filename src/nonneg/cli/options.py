@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,8 @@ from nonneg.cli.errors import EXIT_RUNTIME, EXIT_USAGE, CommandError
 __all__ = [
     "Flag",
     "Json",
+    "Many",
+    "Names",
     "Quiet",
     "Verbose",
     "flagged",
@@ -31,6 +33,14 @@ __all__ = [
 
 #: A switch without a --no- of its own.
 Flag = Parameter(negative=(), show_default=False)
+#: Several values behind one option.
+Many = Parameter(
+    consume_multiple=True,
+    negative=(),
+    show_default=lambda values: None if values is None else " ".join(map(str, values)),
+)
+#: Several words, none by default.
+Names = Annotated[Sequence[str], Parameter(consume_multiple=True, negative=(), show_default=False)]
 #: Of every command.
 Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object."), Flag]
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="Say nothing but results and errors."), Flag]

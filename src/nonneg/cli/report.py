@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_USAGE, CommandError
-from nonneg.cli.options import Json, Quiet, Verbose, flagged, leading_name, limit
-from nonneg.cli.rows import is_column, labels_of, row_names
+from nonneg.cli.options import Json, Names, Quiet, Verbose, flagged, leading_name, limit
+from nonneg.cli.rows import labels_of, row_names
 from nonneg.cli.saved import load_model, open_for, say, weights_from
 
 __all__ = ["report_model"]
@@ -26,7 +26,6 @@ FLAGS = {
     "labels": "--labels",
     "path": "--out",
 }
-Names = Annotated[Sequence[str], Parameter(consume_multiple=True, negative=(), show_default=False)]
 
 
 def report_model(
@@ -139,8 +138,7 @@ def _rows(
     without: Sequence[str], about: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """What `write_report` is told of DATA."""
-    is_labels = labels is not None and is_column(labels, data)
-    opened = open_for(model, data, missing, layer, memory, [*without, *([labels] if is_labels else [])])
+    opened = open_for(model, data, missing, layer, memory, without, labels)
     names = row_names(opened)
     n = len(names) if names is not None else _count(opened.X)
     shape = about["image_shape"]

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from nonneg.cli.options import Flag, Json, Quiet, Verbose
-from nonneg.cli.studies import Clustering, Dataset, Many, reproduce
+from nonneg.cli.options import Flag, Json, Many, Names, Quiet, Verbose
+from nonneg.cli.studies import Clustering, Dataset, reproduce
 
 __all__ = ["reproduce_ddnmf"]
 
@@ -36,7 +36,7 @@ def reproduce_ddnmf(
     noise_epochs: int | None = None,
     tables: Annotated[Sequence[Literal[1, 2, 3]], Many] | None = None,
     ae2_from_supervisor: bool | None = None,
-    set_: Annotated[Sequence[str], Parameter(name="--set", consume_multiple=True, negative=())] = (),
+    set_: Annotated[Names, Parameter(name="--set")] = (),
     n_train: int | None = None,
     n_test: int | None = None,
     threads: int | None = None,

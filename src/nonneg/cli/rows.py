@@ -10,7 +10,7 @@ import numpy as np
 from nonneg.cli.data import DataFile
 from nonneg.cli.errors import EXIT_DATA, EXIT_USAGE, CommandError
 
-__all__ = ["is_column", "labels_of", "row_names"]
+__all__ = ["labels_of", "row_names"]
 
 
 def row_names(data: DataFile) -> list[str] | None:
@@ -29,15 +29,6 @@ def row_names(data: DataFile) -> list[str] | None:
     if type(held).__name__ == "DataFrame" and type(held.index).__name__ != "RangeIndex":
         return [str(name) for name in held.index]
     return None
-
-
-def is_column(labels: str | None, data: str) -> bool:
-    """Whether --labels names a column of the table that DATA is, which is then no feature."""
-    if labels is None or Path(labels).is_file():
-        return False
-    return Path(data).is_file() and Path(data).name.lower().endswith(
-        (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
-    )
 
 
 def labels_of(data: DataFile, labels: str | None, n: int) -> np.ndarray | None:

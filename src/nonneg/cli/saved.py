@@ -35,6 +35,7 @@ def open_for(
     layer: str | None,
     memory_limit: str | None,
     without: Any = (),
+    labels: str | None = None,
 ) -> DataFile:
     """DATA as a model takes it, which from then on treats missing cells as ``missing`` says.
 
@@ -58,6 +59,7 @@ def open_for(
         layer,
         memory_limit,
         without=without,
+        labels=labels,
         colour=shape is not None and len(shape) == 3,
     )
 

@@ -9,18 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cyclopts import Parameter
-
 from nonneg.cli.errors import EXIT_USAGE, CommandError
 from nonneg.cli.options import flagged, limit, parse_option, writable
 
-__all__ = ["Clustering", "Dataset", "Many", "reproduce"]
+__all__ = ["Clustering", "Dataset", "reproduce"]
 
 Dataset = Literal["digits", "mnist", "fashion-mnist"]
 Clustering = Literal["argmax", "kmeans", "gmm-spherical", "gmm-diag", "gmm-full", "umap+gmm", "spectral"]
 
 #: Several values after one flag: --seeds 0 1 2
-Many = Parameter(consume_multiple=True, negative=())
 
 
 def reproduce(

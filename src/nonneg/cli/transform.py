@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
-
 from nonneg.cli.data import DataFile
 from nonneg.cli.errors import EXIT_DATA, EXIT_USAGE, CommandError
-from nonneg.cli.options import Flag, Json, Quiet, Verbose, limit
+from nonneg.cli.options import Flag, Json, Names, Quiet, Verbose, limit
 from nonneg.cli.saved import load_model, open_for, say, weights_from
 from nonneg.cli.write import ARRAYS, check_out, pieces_of, put_array, write_annotated, write_table
 
 __all__ = ["transform_data"]
 
 Missing = Literal["error", "ignore", "unstored"]
-Names = Annotated[Sequence[str], Parameter(consume_multiple=True, negative=(), show_default=False)]
 
 
 def transform_data(

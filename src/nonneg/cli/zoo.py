@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from nonneg.cli.errors import EXIT_USAGE, CommandError
-from nonneg.cli.options import Flag, Json, Quiet, Verbose
-from nonneg.cli.studies import Clustering, Dataset, Many, reproduce
+from nonneg.cli.options import Flag, Json, Many, Quiet, Verbose
+from nonneg.cli.studies import Clustering, Dataset, reproduce
 
 __all__ = ["reproduce_zoo"]
 
