@@ -40,6 +40,17 @@ def test_embed_survives_constant_codes(H):
     assert np.isfinite(plots.embed(H)[0]).all()
 
 
+def test_few_points_are_larger_and_the_legend_s_are_not():
+    def sizes(n):
+        axes = plots.embedding(np.ones((n, 2)), np.arange(n) % 2)
+        handles = axes.get_legend().legend_handles
+        return axes.collections[0].get_sizes()[0], handles[0].get_sizes()[0]
+
+    found = [sizes(n) for n in (10, 800, 5000)]
+    assert [size for size, _ in found] == [40, 10, 5]
+    np.testing.assert_allclose([legend for _, legend in found], found[-1][1])
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -62,7 +62,12 @@ def written(rendered, monkeypatch):
 
 def test_a_page_is_whole_and_asks_for_nothing(model, rendered):
     page = rendered(
-        model, X, labels=GROUPS, names=WORDS, row_names=[f"row <{i}>" for i in range(60)], embedding="t-sne"
+        model,
+        X,
+        labels=GROUPS,
+        names=WORDS,
+        row_names=[f"row <{i}>\udce9" for i in range(60)],
+        embedding="t-sne",
     )
     assert page.faults == []
     assert len(page.source.encode()) < 2_000_000
@@ -271,6 +276,7 @@ def test_many_components_and_rows_stay_below_two_megabytes(rendered, monkeypatch
     [
         ({"labels": ["a"]}, "labels: expected one label"),
         ({"image_shape": (5, 5)}, r"image_shape=\(5, 5\)"),
+        ({"image_shape": "3,4"}, r"image_shape='3,4' must hold whole numbers"),
         ({"parts": "images"}, "parts='images' needs image_shape"),
         ({"parts": "pie"}, "parts='pie'"),
         ({"embedding": "pca"}, "embedding='pca'"),

@@ -46,19 +46,19 @@ def similarity(H: ArrayLike, *, titles: Sequence[str] | None = None, axes: Axes 
     values = matrix(H, "H")
     count = len(values)
     names = component_names(titles, count)
-    cosines = _cosines(values)
+    found = cosines(values)
     text = 0.07 * max(map(len, names))
     axes = axes_or_new(axes, (2.6 + 0.1 * count + text, 1.8 + 0.1 * count + text))
     signed = bool((values < 0).any())
     cmap, bottom = ("RdBu_r", -1.0) if signed else ("Blues", 0.0)
-    image = axes.imshow(np.ma.masked_invalid(cosines), cmap=cmap, vmin=bottom, vmax=1.0, aspect="auto")
+    image = axes.imshow(np.ma.masked_invalid(found), cmap=cmap, vmin=bottom, vmax=1.0, aspect="auto")
     axes.figure.colorbar(image, ax=axes, label="cosine")
     for axis in (axes.xaxis, axes.yaxis):
         component_ticks(axis, names, named=titles is not None)
     if count <= 12:
-        for (i, j), ink in np.ndenumerate(_legible_on(image.to_rgba(cosines))):
-            if np.isfinite(cosines[i, j]):
-                axes.text(j, i, f"{cosines[i, j]:.2f}", ha="center", va="center", fontsize=7, color=ink)
+        for (i, j), ink in np.ndenumerate(_legible_on(image.to_rgba(found))):
+            if np.isfinite(found[i, j]):
+                axes.text(j, i, f"{found[i, j]:.2f}", ha="center", va="center", fontsize=7, color=ink)
     return axes
 
 
@@ -106,8 +106,9 @@ def sparsity(H: ArrayLike, *, titles: Sequence[str] | None = None, axes: Axes | 
     return axes
 
 
-def _cosines(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cosines of rows, NaN for rows of zeros; each row is divided by its largest entry first, so that squares fit."""
+def cosines(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cosines of rows, NaN for rows of zeros."""
+    # each row over its largest entry first, so that squares fit
     largest = abs(values).max(axis=1, keepdims=True)
     scaled = values / np.where(largest > 0, largest, 1.0)
     directions = scaled / np.where(largest > 0, np.linalg.norm(scaled, axis=1, keepdims=True), np.nan)

@@ -70,7 +70,7 @@ def embedding(
     legend: bool = True,
     axes: Axes | None = None,
 ) -> Axes:
-    """Scatter two-dimensional points, a colour a label.
+    """Scatter two-dimensional points, a colour a label; the fewer there are, the larger.
 
     Parameters
     ----------
@@ -105,11 +105,18 @@ def embedding(
         )
     axes = axes_or_new(axes)
     present = np.unique(found)
+    size = float(np.clip(8000 / max(1, len(where)), 5, 40))
     for colour, label in zip(colours(len(present)), present, strict=True):
         chosen = where[found == label]
         name = shorten(label if names is None else names[int(label)])
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=5, color=colour, label=name, linewidths=0, alpha=0.8)
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=size, color=colour, label=name, linewidths=0, alpha=0.8)
     axes.set(title=title, xticks=[], yticks=[])
     if legend:
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, markerscale=2.5)
+        axes.legend(
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            frameon=False,
+            fontsize=8,
+            markerscale=2.5 * (5 / size) ** 0.5,
+        )
     return axes

@@ -92,7 +92,10 @@ class Facts:
     def _images(self, given: Sequence[int] | None) -> tuple[int, ...] | None:
         m = self.parts.shape[1]
         if given is not None:
-            shape = tuple(int(side) for side in given)
+            shape = tuple(given)
+            if not all(isinstance(side, (int, np.integer)) for side in shape):
+                raise ValueError(f"image_shape={given!r} must hold whole numbers: (rows, columns)")
+            shape = tuple(map(int, shape))
             colour = len(shape) == 3 and shape[2] == 3
             if (len(shape) != 2 and not colour) or min(shape) < 1 or int(np.prod(shape)) != m:
                 raise ValueError(

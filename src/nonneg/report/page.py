@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..exceptions import MissingExtraError
+from ..plots.canvas import printable
 from .blocks import Section
 from .facts import Facts
 from .words import counted, number, percent, shown
@@ -61,7 +62,7 @@ def page(facts: Facts, sections: Sequence[Section], title: str | None = None) ->
 
 
 def _cell(value: Any) -> str:
-    return str(value) if isinstance(value, (str, bool)) else number(value)
+    return printable(value) if isinstance(value, (str, bool)) else number(value)
 
 
 def _about(facts: Facts) -> str:

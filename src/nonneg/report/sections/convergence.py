@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ... import plots
+from ...plots.curves import OTHER
 from ..blocks import Drawing, Section
 from ..facts import Facts
 from ..figures import css_colours, drawn
@@ -15,14 +16,13 @@ from ..words import counted, listed, number
 __all__ = ["convergence"]
 
 POINTS = 500
-NOT_LOSSES = ("iteration", "epoch", "seconds", "learning_rate", "kkt", "change", "row")
 
 
 def convergence(facts: Facts) -> Section | None:
     """Loss and KKT residual against iterations; None where the model has no history."""
     model = facts.model
     history = {name: np.asarray(values) for name, values in (getattr(model, "history_", None) or {}).items()}
-    terms = ["loss"] if "loss" in history else [name for name in history if name not in NOT_LOSSES]
+    terms = ["loss"] if "loss" in history else [name for name in history if name not in OTHER]
     count = len(history[terms[0]]) if terms else 0
     if not count:
         return None

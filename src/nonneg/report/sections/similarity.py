@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ... import plots
+from ...plots.components import cosines
 from ..blocks import Drawing, Section, Table
 from ..facts import Facts
 from ..figures import drawn
@@ -19,26 +20,21 @@ ALIKE = 0.9
 def similarity(facts: Facts) -> Section | None:
     """Cosines between parts; None for one component."""
     chosen = np.sort(facts.largest_first()[:MOST])
-    H = facts.parts[chosen]
-    H = H / (np.abs(H).max(axis=1, keepdims=True) + (np.abs(H).max(axis=1, keepdims=True) == 0))
-    lengths = np.linalg.norm(H, axis=1)
-    alive = lengths > 0
-    if alive.sum() < 2:
+    alive = chosen[facts.parts[chosen].any(axis=1)]
+    if len(alive) < 2:
         return None
-    unit = H[alive] / lengths[alive, None]
-    cosines = unit @ unit.T
-    i, j = np.triu_indices(len(unit), 1)
-    order = np.argsort(-cosines[i, j], kind="stable")[:PAIRS]
-    numbers = chosen[alive]
-    rows = [(f"Components {numbers[i[p]]} and {numbers[j[p]]}", float(cosines[i[p], j[p]])) for p in order]
+    i, j = np.triu_indices(len(alive), 1)
+    found = cosines(facts.parts[alive])[i, j]
+    order = np.argsort(-found, kind="stable")[:PAIRS]
+    rows = [(f"Components {alive[i[p]]} and {alive[j[p]]}", float(found[p])) for p in order]
     closest = rows[0]
-    mean = float(cosines[i, j].mean())
+    mean = float(found.mean())
     sentences = [
         "The cosine between two parts is 1 where they differ by scale alone, and 0 where they share no feature. "
         f"{closest[0]} are closest, with {number(closest[1])}; the mean over all pairs is {number(mean)}."
     ]
     cautions = []
-    alike = int((cosines[i, j] > ALIKE).sum())
+    alike = int((found > ALIKE).sum())
     if alike:
         cautions.append(
             f"{alike} of {len(i):,} pairs of components have a cosine above {ALIKE}: their amounts in a row are hard "
