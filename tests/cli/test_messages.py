@@ -76,3 +76,23 @@ def test_a_name_of_no_model_is_about_that_argument(capsys):
     code, out, err = run(capsys, "models", "nmff", "--json")
     assert code == 2 and err.startswith("nonneg: NAME must be one of") and "Did you mean 'nmf'?" in err
     assert json.loads(out)["error"]["kind"] == "usage"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["fit"], "the same command goes on"), (["inspect"], "nothing is written")]
+)
+def test_what_an_interruption_leaves(capsys, monkeypatch, words, said):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nonneg.cli, "build_app", interrupt)
+    code, _, err = run(capsys, *words, "X.npy")
+    assert code == 130 and said in err and one_line(err)
+
+
+def test_a_report_is_refused_before_it_is_computed(capsys, matrix, tmp_path, monkeypatch):
+    nonneg.NMF(2, random_state=0, tol=1e-2).fit(matrix[0]).save(tmp_path / "m.nmf")
+    monkeypatch.setattr("nonneg.report.write_report", lambda *_, **__: pytest.fail("it was computed"))
+    for out, said in ((tmp_path / "none" / "r.html", "there is no folder"), (tmp_path, "is a folder")):
+        code, _, err = run(capsys, "report", tmp_path / "m.nmf", matrix[1], "--out", out)
+        assert code == 1 and said in err and one_line(err)

@@ -154,7 +154,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _fail(error.code, error.kind, str(error), as_json)
     except KeyboardInterrupt:
-        text = "interrupted; what is done is on disk, and the same command goes on from there"
+        goes_on = not {"fit", "reproduce"}.isdisjoint(tokens[:1])
+        more = (
+            "what is done is on disk, and the same command goes on from there"
+            if goes_on
+            else "nothing is written"
+        )
+        text = f"interrupted; {more}"
         return _fail(EXIT_INTERRUPTED, "interrupted", text, as_json)
     except BrokenPipeError:
         sys.stderr.close()  # the reader has left: there is nobody to tell

@@ -15,6 +15,7 @@ from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_USAGE, CommandError
 from nonneg.cli.options import Json, Names, Quiet, Verbose, flagged, leading_name, limit
 from nonneg.cli.rows import labels_of, row_names
 from nonneg.cli.saved import load_model, open_for, say, weights_from
+from nonneg.cli.write import check_place
 
 __all__ = ["report_model"]
 
@@ -94,6 +95,7 @@ def report_model(
     limit(threads)
     if out.exists() and any(Path(other).exists() and out.samefile(other) for other in (model, data) if other):
         raise CommandError(EXIT_USAGE, "usage", f"--out: {out} is the model or the data; give another file.")
+    check_place(out)
     shape = _shape(image_shape)
     estimator = load_model(model)
     about: dict[str, Any] = {"image_shape": shape, "parts": parts, "title": title, "path": out}

@@ -22,6 +22,7 @@ __all__ = [
     "ARRAYS",
     "KINDS",
     "check_out",
+    "check_place",
     "kind_of",
     "mark_array",
     "pieces_of",
@@ -70,12 +71,18 @@ def check_out(out: Path, *sources: Any) -> str:
         raise CommandError(EXIT_USAGE, "usage", str(error)) from error
     except FileNotFoundError as error:
         raise CommandError(EXIT_RUNTIME, "runtime", str(error)) from error
-    if out.is_dir() and kind not in ARRAYS:
+    if kind not in ARRAYS:
+        check_place(out)
+    return kind
+
+
+def check_place(out: Path) -> None:
+    """Raise with exit code 1 where a file cannot be: in the place of a folder, or in a folder that is not there."""
+    if out.is_dir():
         raise CommandError(EXIT_RUNTIME, "runtime", f"--out: {out} is a folder; give the name of a file.")
     if not out.absolute().parent.is_dir():
         text = f"--out: {out} cannot be written, there is no folder {out.parent}; make it first."
         raise CommandError(EXIT_RUNTIME, "runtime", text)
-    return kind
 
 
 def pieces_of(rows: Any) -> Iterator[np.ndarray]:
