@@ -56,6 +56,11 @@ def test_advice_is_what_one_types(capsys, tmp_path, monkeypatch):
     frame.to_csv("holes.csv")
     code, _, err = run(capsys, "fit", "holes.csv", "--n-components", 1, "--out", "m")
     assert code == 3 and "with --missing ignore." in err and "missing=" not in err
+    (tmp_path / "ids.csv").write_text("id,a\n" + "".join(f"{i},{i * i}\n" for i in range(9)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        _, _, err = run(capsys, "fit", "ids.csv", "--n-components", 1, "--out", "m")
+    assert "column 'id' counts the rows, and is fitted as a feature; leave it out (--without), or" in err
 
 
 class Full(io.StringIO):

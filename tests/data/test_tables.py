@@ -154,6 +154,18 @@ def test_a_first_column_of_names_needs_no_empty_heading(tmp_path):
         assert list(open_path(path, without=["sample"]).index) == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "warned"), [("id", 101, True), ("", 101, False), ("id", 1.5, False)]
+)
+def test_a_named_column_that_counts_the_rows(tmp_path, name, first, warned):
+    text = f"{name},a,b\n" + "".join(f"{first + i},2,{i * i}\n" for i in range(9))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        _, frame = read(written(tmp_path, text))
+    assert ["counts the rows" in str(one.message) for one in told] == [True] * warned
+    assert list(frame.columns) == [*[name] * bool(name), "a", "b"]
+
+
 def test_a_fit_keeps_the_names_of_a_file(tmp_path):
     data = planted(n=30, m=4)
     frame = pd.DataFrame(data, columns=["red", "green", "blue", "dark"])

@@ -101,8 +101,6 @@ def open_data(
             is_labels = beside and absent[0].startswith(f"there is no column {labels!r}")
             option = "--labels: there is no such file, and in" if is_labels else "--without: in"
             raise CommandError(EXIT_USAGE, "usage", f"{option} {path} {absent[0]}") from error
-        if "column" in text:
-            text = text.replace("; leave it out", "; leave it out (--without)")
         if str(path) not in text:
             text = f"{path}: {text}"
         raise CommandError(EXIT_DATA, "data", f"DATA: {text}") from error

@@ -26,6 +26,7 @@ EXIT_RUNTIME, EXIT_USAGE, EXIT_DATA, EXIT_STRICT, EXIT_INTERRUPTED = 1, 2, 3, 4,
 
 #: What the library advises in Python, and what that is on the command line.
 _ADVICE = (
+    (re.compile(r"(\bcolumn '.*); leave it out\b"), r"\1; leave it out (--without)"),
     (re.compile(r"\bwith missing='(\w+)'"), r"with --missing \1"),
     (re.compile(r"\bnonneg\.convert\('([^']+)', '([^']+)'\)"), r"nonneg convert \1 \2"),
 )

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..exceptions import MissingExtraError
+from ..exceptions import MissingExtraError, warn_user
 from .dialect import Dialect, dialect_of, pointed
 from .names import check_columns
 
@@ -53,6 +53,8 @@ def read_table(path: Path, without: Sequence[str] = ()) -> Any:
     ------
     MissingExtraError
         Without pandas.
+    UserWarning
+        Where the first column counts the rows and has a name, so that it is data.
     ValueError
         For an empty file, lines of unequal length, columns of text, and a column to leave out that is not there.
     """
@@ -64,6 +66,11 @@ def read_table(path: Path, without: Sequence[str] = ()) -> Any:
     if type(frame.index).__name__ == "RangeIndex" and _names_rows(frame):
         frame = frame.set_index(frame.columns[0])
     _refuse_text(frame, dialect.decimal)
+    if isinstance(frame.columns[0], str) and _counts(frame.iloc[:, 0]):
+        warn_user(
+            f"{path}: column {frame.columns[0][:40]!r} counts the rows, and is fitted as a feature; leave it out, or "
+            "give it an empty name, if it only numbers them"
+        )
     if list(frame.columns) == [str(j) for j in range(frame.shape[1])]:
         frame.columns = range(frame.shape[1])  # pandas' own numbers are no names
     return frame
@@ -176,6 +183,11 @@ def _names_rows(frame: Any) -> bool:
     numbers = [float(name) for name in names if name not in MISSING]  # an axis, or the first row of data?
     steps = [b > a for a, b in pairwise(numbers)]
     return len(steps) >= LONG and len(set(steps)) == 1
+
+
+def _counts(column: Any) -> bool:
+    """Whether numbers go up by one from row to row, in more rows than by chance."""
+    return column.dtype.kind == "i" and len(column) >= LONG and bool((np.diff(column) == 1).all())
 
 
 def _is_word(cell: str) -> bool:
