@@ -73,7 +73,7 @@ class Page(HTMLParser):
             self._rows[-1][-1] += data.strip()
         if "caption" in inside:
             self._caption += data
-        if inside[-1] in ("h1", "h2", "h3", "h4"):
+        if {"h1", "h2", "h3", "h4"} & set(inside):  # also in a <bdi> of it
             level, words = self.headings[-1]
             self.headings[-1] = (level, words + data)
 
