@@ -6,6 +6,7 @@ import pytest
 from nonneg import NMF
 from nonneg.metrics import ari, clustering_accuracy, nmi
 from nonneg.report.facts import Facts
+from nonneg.report.sections.amounts import amounts
 from nonneg.report.sections.certificate import certificate
 from nonneg.report.sections.components import components
 from nonneg.report.sections.data import data
@@ -104,3 +105,11 @@ def test_a_share_of_squares_is_no_measure_of_another_loss(model):
     words = "another loss than squares"
     assert any(words in text for text in certificate(facts).sentences)
     assert not any(words in text for text in certificate(Facts(model, X)).sentences)
+
+
+def test_amounts_of_parts_of_unequal_size_are_not_compared(model):
+    unequal = NMF(3, random_state=0).fit(X)
+    unequal.components_ = model.components_ * np.array([[1], [10], [1]])
+    words = "compare colours within a column"
+    assert words in amounts(Facts(unequal, X)).blocks[0].caption
+    assert words not in amounts(Facts(model, X)).blocks[0].caption

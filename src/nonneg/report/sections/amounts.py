@@ -14,6 +14,7 @@ __all__ = ["amounts"]
 
 MOST = 60
 ALONE = 1.05  # components: a mixture of one
+UNEQUAL = 3.0  # the largest part over the smallest one
 
 
 def amounts(facts: Facts) -> Section | None:
@@ -61,4 +62,10 @@ def amounts(facts: Facts) -> Section | None:
         alt += f" Component {first} leads the most rows, {facts.led[first]:,} of {len(W):,}."
     order = "by label, then " if by is not None else ""
     caption = f"A line a row of X, sorted {order}by the strongest component; a column a component."
+    extent = np.abs(facts.parts).sum(axis=1)
+    alive = extent[extent > 0]
+    if facts.shares is not None and alive.size and alive.max() > UNEQUAL * alive.min():
+        caption += (
+            " Parts differ in size, so compare colours within a column; shares take the sizes into account."
+        )
     return Section("amounts", "Amounts in the rows", sentences, cautions, [Drawing(svg, alt, caption)])
