@@ -123,6 +123,7 @@ MODULES = {
 }
 
 LOGGER = getLogger(__name__)
+LINKED = ("class", "exception", "method")
 ROOT = Path(__file__).parents[1]
 CAPTION = re.compile(r"\*\*(.+?)\*\*(.*?)[:,.]\s")  # a table without a title begins with it
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=(#[^)\s]*)?\))")
@@ -197,14 +198,24 @@ def is_another_library_s(app, what, name: str, obj, skip: bool, options) -> bool
 
 
 def section_of(app, env, node, content) -> nodes.reference | None:
-    """Lead the name of a module to the section about it; one without a section is a warning."""
+    """Lead a name to its entry or, that of a module, to the section about it; one without a section is a warning."""
     target = node["reftarget"]
     if target in MODULES:
         page, section = MODULES[target]
         return make_refnode(app.builder, node["refdoc"], f"docs/{page}", section, content, target)
     if target.startswith("nonneg."):
         LOGGER.warning("nothing in the site says what %s is: docs/conf.py, MODULES", target, location=node)
-    return None
+    # a class (of another module) by its own name, or a method by those of its class and itself
+    objects = env.domains["py"].objects if target[:1].isupper() else {}
+    found = [
+        name
+        for name, entry in objects.items()
+        if name.endswith(f".{target}") and entry.objtype in LINKED and not entry.aliased
+    ]
+    if len(found) != 1:
+        return None
+    page, section = objects[found[0]][:2]
+    return make_refnode(app.builder, node["refdoc"], page, section, content, found[0])
 
 
 def setup(app) -> None:
