@@ -148,9 +148,38 @@ def test_strict_tells_convergence(capsys, matrix, tmp_path):
     ]
     code, out, _ = run(capsys, *words, "--strict", "--json")
     assert code == 4
-    assert json.loads(out)["converged"] is False
+    report = json.loads(out)
+    assert report["converged"] is False and "max_iter=1 " in report["reason"]
     assert (tmp_path / "m").is_file()
-    assert run(capsys, *words)[0] == 0
+    code, out, err = run(capsys, *words)
+    assert (code, err) == (0, "") and out.endswith(f"{tmp_path / 'm'}. {report['reason']}\n")
+
+
+def test_names_of_features_from_a_file(capsys, tmp_path):
+    X = np.random.default_rng(0).poisson(2.0, size=(9, 4))
+    sparse.save_npz(tmp_path / "X.npz", sparse.csr_array(X))
+    words = [
+        "fit",
+        tmp_path / "X.npz",
+        "--n-components",
+        2,
+        "--tol",
+        1,
+        "--out",
+        tmp_path / "m",
+        "--feature-names",
+    ]
+    for text in ("ein\nzwei\ndrei\nvier\n", "word\nein\nzwei\ndrei\nvier"):
+        (tmp_path / "names.txt").write_text(text)
+        assert run(capsys, *words, tmp_path / "names.txt")[0] == 0
+        assert list(nonneg.load(tmp_path / "m").feature_names_in_) == ["ein", "zwei", "drei", "vier"]
+    (tmp_path / "names.txt").write_text("ein\nzwei\n")
+    code, _, err = run(capsys, *words, tmp_path / "names.txt")
+    assert code == 3 and one_line(err) and "2 lines, and DATA has 4 columns" in err
+    assert run(capsys, *words, tmp_path / "none.txt")[0] == 3
+    (tmp_path / "X.csv").write_text("a,b\n1,2\n3,4\n")
+    code, _, err = run(capsys, "fit", tmp_path / "X.csv", *words[2:], tmp_path / "names.txt")
+    assert code == 2 and one_line(err) and "name their columns themselves" in err
 
 
 @pytest.mark.parametrize(

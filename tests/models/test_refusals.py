@@ -116,6 +116,7 @@ def test_start_values_are_one_start():
         ("loss", "frobenuis", "frobenius"),
         ("loss", "KL", "kl"),
         ("solver", "half", "hals"),
+        ("solver", "cd", "hals"),  # as scikit-learn calls it, not "scd"
         ("init", "nndsvdar", "nndsvda"),
         ("missing", "ignored", "ignore"),
         ("missing", "drop", None),

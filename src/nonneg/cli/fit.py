@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,6 +15,7 @@ from cyclopts import Parameter, convert
 from nonneg.cli.data import read_data
 from nonneg.cli.errors import EXIT_DATA, EXIT_RUNTIME, EXIT_STRICT, EXIT_USAGE, CommandError
 from nonneg.cli.estimators import NAMES, estimator_options, fit_options, model_class
+from nonneg.cli.naming import with_feature_names
 from nonneg.cli.options import (
     Flag,
     Json,
@@ -28,7 +28,7 @@ from nonneg.cli.options import (
     place,
     writable,
 )
-from nonneg.cli.progress import Progress
+from nonneg.cli.progress import Progress, early_ends
 from nonneg.cli.values import value_of
 
 __all__ = ["fit_model"]
@@ -52,6 +52,7 @@ def fit_model(
     model: Annotated[ModelName, Parameter(converter=_named_model)] = "nmf",
     layer: str | None = None,
     without: Names = (),
+    feature_names: Path | None = None,
     colour: Annotated[bool, Flag] = False,
     memory_limit: str | None = None,
     checkpoint: Path | None = None,
@@ -86,6 +87,8 @@ def fit_model(
         Of .h5ad: the layer to take instead of X. Of .h5 and Zarr: the array in it.
     without:
         Columns of a table that are no features: labels, say.
+    feature_names:
+        Text file with a name a line for the columns of data that have none (.npz, .mtx, .npy): a vocabulary, say.
     colour:
         Take images in colour: three features a pixel.
     memory_limit:
@@ -112,18 +115,19 @@ def fit_model(
     X = read_data(
         data, missing, getattr(cls, "_takes", "matrix"), layer, memory_limit, without=without, colour=colour
     )
+    X = with_feature_names(X, feature_names, missing)
     writable(out.parent)
     progress = _progress(estimator, bar=not (quiet or verbose) and rank == 0, lines=verbose and rank == 0)
     started = time.perf_counter()
     try:
-        _fit(estimator, X, beside, data, progress)
+        reasons = _fit(estimator, X, beside, data, progress)
     except Exception as error:
         if checkpoint is None:
             _left(error, folder, rank)
         raise
     seconds = time.perf_counter() - started
     _forget_the_run(estimator)
-    report = _report(estimator, model, out, seconds)
+    report = _report(estimator, model, out, seconds, reasons)
     if rank == 0:  # for all
         out.parent.mkdir(parents=True, exist_ok=True)
         estimator.save(out)
@@ -168,22 +172,20 @@ def _flags(cls: Any) -> dict[str, str]:
     return {name: option.flag for name, option in options.items()}
 
 
-def _fit(estimator: Any, X: Any, beside: dict[str, Any], data: str, progress: Progress | None) -> None:
-    """Fit, and show how it goes; errors are told apart by whom they name."""
-    from sklearn.exceptions import ConvergenceWarning
-
+def _fit(estimator: Any, X: Any, beside: dict[str, Any], data: str, progress: Progress | None) -> list[str]:
+    """Fit, show how it goes, and return why it ended early; errors are told apart by whom they name."""
     from nonneg.exceptions import IncompatibleError
 
     flags = _flags(type(estimator))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the report says whether it converged
+        with early_ends() as reasons:
             if progress is None:
                 estimator.fit(X, **beside)
-                return
+                return reasons
             with progress:
                 estimator.set_params(verbose=progress)
                 estimator.fit(X, **beside)
+            return reasons
     except (ValueError, TypeError) as error:
         name, text = leading_name(str(error)), flagged(str(error), flags)
         if name in beside and name != "device":  # what a file holds
@@ -234,7 +236,7 @@ def _forget_the_run(estimator: Any) -> None:
     estimator.set_params(**{k: v for k, v in {"checkpoint": None, "verbose": 0}.items() if k in known})
 
 
-def _report(estimator: Any, model: str, out: Path, seconds: float) -> dict[str, Any]:
+def _report(estimator: Any, model: str, out: Path, seconds: float, reasons: list[str]) -> dict[str, Any]:
     return {
         "model": model,
         "out": str(out),
@@ -242,6 +244,7 @@ def _report(estimator: Any, model: str, out: Path, seconds: float) -> dict[str, 
         "n_components": int(estimator.n_components_),
         "n_iter": int(estimator.n_iter_),
         "converged": bool(estimator.converged_),
+        "reason": reasons[-1] if reasons and not estimator.converged_ else None,
         "reconstruction_err": float(estimator.reconstruction_err_),
         "seconds": round(seconds, 3),
     }
@@ -252,5 +255,5 @@ def _sentence(report: Mapping[str, Any], unit: str) -> str:
     return (
         f"{report['model']} with {report['n_components']} components, {report['n_features']} features: error "
         f"{report['reconstruction_err']:.6g} after {report['n_iter']} {unit} ({state}, {report['seconds']:.1f} s); "
-        f"written to {report['out']}"
+        f"written to {report['out']}" + (f". {report['reason']}" if report["reason"] else "")
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "early_ends"]
 
 EVERY = 10  # iterations between two lines, unless they take long
 SECONDS = 1.0  # between two lines in any case
@@ -107,3 +109,23 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+@contextmanager
+def early_ends() -> Iterator[list[str]]:
+    """Collect what fits warn of when they end before they have converged, for the report; other warnings are shown."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    reasons: list[str] = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def take(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, ConvergenceWarning):
+                reasons.append(str(message))
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = take
+        warnings.simplefilter("always", ConvergenceWarning)
+        yield reasons
