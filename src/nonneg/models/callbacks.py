@@ -61,8 +61,8 @@ def with_log(callback: Any, verbose: Any, name: str, power: float) -> Any:
     ----------
     callback : callable or None
     verbose : int or callable
-        1: a line in the log every tenth iteration. A function gets a dict of every iteration: its number, ``iteration``,
-        the ``loss`` and the ``kkt`` residual.
+        1: a line in the log every tenth iteration. A function gets a dict of every iteration: its number,
+        ``iteration``, the ``loss`` and the ``kkt`` residual.
     name : str
         Of the model.
     power : float
