@@ -16,6 +16,7 @@ test: $(STAMP)
 # the site, in docs/_build/html/index.html; scripts of the gallery run again when they have changed
 docs: $(STAMP)
 	$(BIN)/sphinx-build -q -W --keep-going -c docs -d docs/_build/doctrees . docs/_build/html
+	@echo "written: docs/_build/html/index.html"
 
 # a quarter of an hour: a hundred kills of running fits, more than ten thousand damaged files
 campaign: $(STAMP)

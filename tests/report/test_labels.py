@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nonneg import NMF, JointNMF
+from nonneg.report import write_report
 from nonneg.report.labels import Labels, column_names
 
 X = np.random.default_rng(0).random((8, 5))
@@ -45,3 +46,19 @@ def test_figures_group_rows_by_a_few_classes():
     assert Labels(list("aabb"), 4).of_rows().tolist() == list("aabb")
     assert Labels([10, 2, 2, 10], 4).of_rows().tolist() == [10, 2, 2, 10]
     assert Labels([*range(60), *range(60)], 120).of_rows() is None
+
+
+def test_labels_of_an_anndata_go_by_the_name_of_their_column(tmp_path):
+    from anndata import AnnData
+
+    kinds = list("aabbabab")
+    adata = AnnData(X)
+    adata.obs["kind"] = kinds
+    model = NMF(2, max_iter=20, tol=1e-1, random_state=0).fit(adata)
+    for name, labels in (("name", "kind"), ("array", kinds)):
+        write_report(model, tmp_path / f"{name}.html", adata, labels=labels, embedding=None, title="t")
+    assert (tmp_path / "name.html").read_text() == (tmp_path / "array.html").read_text()
+    with pytest.raises(ValueError, match="labels='sort': obs has no such column, but kind"):
+        write_report(model, tmp_path / "x.html", adata, labels="sort")
+    with pytest.raises(ValueError, match="labels='kind': a name is a column of an AnnData's obs"):
+        write_report(model, tmp_path / "x.html", X, labels="kind")

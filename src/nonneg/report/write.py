@@ -9,6 +9,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from ..data.trees import is_anndata
 from ..files import atomic_write, read_bundle
 from ..io import load
 from .facts import Facts
@@ -51,8 +52,9 @@ def write_report(
     X : as for the model's `transform`, optional
         The data of the fit, or others with the same columns. They are read for `transform`, for counts, and for the
         certificate of `NMF`, so this takes about as long as three times `transform`.
-    labels : array-like of shape (n_samples,), optional
-        What is known of the rows: classes by name or number; None and NaN are not known.
+    labels : array-like of shape (n_samples,) or str, optional
+        What is known of the rows: classes by name or number; None and NaN are not known. Of an AnnData also the name of
+        a column of ``obs``.
     weights : array-like or sparse of shape (n_samples, n_features), optional
         Weights of the cells, if the model takes them; 0 means missing.
     image_shape : (rows, columns) or (rows, columns, 3), optional
@@ -107,7 +109,7 @@ def write_report(
         model = load(model)
     check_is_fitted(model)
     facts = Facts(
-        model, X, labels=labels, weights=weights, image_shape=image_shape, names=names, row_names=row_names,
+        model, X, labels=_labels(labels, X), weights=weights, image_shape=image_shape, names=names, row_names=row_names,
         parts=parts, embedding=embedding, layer=layer, memory_limit=memory_limit, versions=versions,
         data_name=data_name,
     )  # fmt: skip
@@ -116,3 +118,18 @@ def write_report(
     with atomic_write(path, "w") as file:
         file.write(text)
     return Path(path)
+
+
+def _labels(labels: Any, X: Any) -> Any:
+    """The column of obs that a name stands for; else what was given."""
+    if not isinstance(labels, str):
+        return labels
+    if not is_anndata(X):
+        raise ValueError(
+            f"labels={labels!r}: a name is a column of an AnnData's obs; give a label for each row of X"
+        )
+    if labels not in X.obs:
+        raise ValueError(
+            f"labels={labels!r}: obs has no such column, but {', '.join(map(str, X.obs.columns))}"
+        )
+    return X.obs[labels]
