@@ -131,14 +131,15 @@ def test_the_command_writes_and_reports(tmp_path, capsys):
     path = parquet(X, tmp_path / "X.parquet")
     assert main(["convert", str(path), str(tmp_path / "X.npy"), "--memory-limit", "1MB", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report == {"out": str(tmp_path / "X.npy"), "n_samples": 300, "n_features": 5, "dtype": "float32"}
+    sizes = {"n_samples": 300, "n_features": 5, "dtype": "float32"}
+    assert report == {"out": str(tmp_path / "X.npy"), **sizes, "names": False}
     np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), X)
 
 
 @pytest.mark.parametrize(
     ("data", "out", "code", "said"),
     [
-        ("X.npy", "X.csv", 2, "OUT: "),
+        ("X.npy", "X.xlsx", 2, "OUT: "),
         ("X.npy", "X.npy", 2, "is the data"),
         ("nothing.npy", "Y.npy", 3, "there is no file"),
         ("S.npz", "Y.npy", 3, "X is sparse"),
