@@ -48,11 +48,11 @@ def convert_data(
     memory_limit:
         How much of the data is held in memory, 2G for instance; default 512M.
     """
-    kind = check_out(out, data)
+    kind = check_out(out, data, name="OUT")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* is Parquet, ", UserWarning)  # it advises what is being done
         opened = open_data(data, "error", "matrix", layer, memory_limit, without=without, colour=colour)
-    check_out(out, opened.X, opened.held)
+    check_out(out, opened.X, opened.held, name="OUT")
     say(verbose, f"writing {out}")
     try:
         n, m, dtype, named = _written(opened, out, kind)

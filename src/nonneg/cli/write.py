@@ -42,7 +42,7 @@ def kind_of(out: Path) -> str:
     return "".join(out.suffixes[-2:]).lower() if suffix == ".gz" else suffix
 
 
-def check_out(out: Path, *sources: Any) -> str:
+def check_out(out: Path, *sources: Any, name: str = "--out") -> str:
     """Return the kind of file that is to be written, or raise before anything is computed.
 
     Parameters
@@ -50,6 +50,8 @@ def check_out(out: Path, *sources: Any) -> str:
     out : Path
     *sources : any
         Files that the rows come from (paths or what is open), none of which is written over.
+    name : str, default="--out"
+        What the command calls the file.
 
     Raises
     ------
@@ -61,27 +63,27 @@ def check_out(out: Path, *sources: Any) -> str:
     kind = kind_of(out)
     if kind not in KINDS:
         had = f"the suffix {kind}" if kind else "no suffix"
-        raise CommandError(EXIT_USAGE, "usage", f"--out: {out} has {had}; known: {' '.join(KINDS)}.")
+        raise CommandError(EXIT_USAGE, "usage", f"{name}: {out} has {had}; known: {' '.join(KINDS)}.")
     try:
         for source in sources:
-            refuse_data(out, source, "--out")
+            refuse_data(out, source, name)
         if kind in ARRAYS:
-            check_target(out, "--out")
+            check_target(out, name)
     except ValueError as error:
         raise CommandError(EXIT_USAGE, "usage", str(error)) from error
     except FileNotFoundError as error:
         raise CommandError(EXIT_RUNTIME, "runtime", str(error)) from error
     if kind not in ARRAYS:
-        check_place(out)
+        check_place(out, name)
     return kind
 
 
-def check_place(out: Path) -> None:
+def check_place(out: Path, name: str = "--out") -> None:
     """Raise with exit code 1 where a file cannot be: in the place of a folder, or in a folder that is not there."""
     if out.is_dir():
-        raise CommandError(EXIT_RUNTIME, "runtime", f"--out: {out} is a folder; give the name of a file.")
+        raise CommandError(EXIT_RUNTIME, "runtime", f"{name}: {out} is a folder; give the name of a file.")
     if not out.absolute().parent.is_dir():
-        text = f"--out: {out} cannot be written, there is no folder {out.parent}; make it first."
+        text = f"{name}: {out} cannot be written, there is no folder {out.parent}; make it first."
         raise CommandError(EXIT_RUNTIME, "runtime", text)
 
 
