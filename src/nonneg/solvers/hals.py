@@ -24,7 +24,7 @@ import numpy as np
 from ..data.block import Block
 from ..data.threads import Workers
 from .gram import CANCELS, GramStats, cancels, data_product, exact_loss, gram_loss, gram_stats
-from .kkt import Residual, balance, column_sizes, column_squares
+from .kkt import Residual, balance, column_sizes, column_squares, merged
 from .problem import Fixed, Problem
 from .quadratic import Clip, Exact, Sweep, columns_step, rows_step
 from .step import Record, Solver, State, relative_change
@@ -139,19 +139,11 @@ class GramSolver(Solver):
             size = float(column_squares(mine).sum()) if weighted else 0.0
             return gram_stats(block, mine), *found, size
 
-        found = functools.reduce(_merged, pool.over(problem.source, work, last, out=(W,), merge=_merged))
+        found = functools.reduce(merged, pool.over(problem.source, work, last, out=(W,), merge=merged))
         stats, residual, moved, size = found[0], residual | found[1], moved + found[2], found[3]
         if problem.source.row_weights is None:
             size = float(np.diag(stats.A).astype(np.float64).sum())
         return stats, residual, moved, size
-
-
-_Found = tuple[GramStats, Residual, float, float]
-
-
-def _merged(a: _Found, b: _Found) -> _Found:
-    """What two runs of rows found, as one."""
-    return a[0] + b[0], a[1] | b[1], a[2] + b[2], a[3] + b[3]
 
 
 class HALS(GramSolver):

@@ -16,7 +16,7 @@ from ..data.by_place import by_place
 from ..data.threads import Workers
 from ..losses.beta import Stats
 from .gram import GramStats, cancels, data_product, exact_loss, gram_loss, gram_of, gram_stats
-from .kkt import Residual, balance, column_sizes, residual_of
+from .kkt import Residual, balance, column_sizes, merged, residual_of
 from .least_squares import nonnegative_rows
 from .problem import Fixed, Problem
 from .quadratic import curvature, proximal_residual
@@ -48,9 +48,6 @@ def judge(problem: Problem, W: Any, H: np.ndarray, pool: Workers) -> tuple[float
         weights = block.row_weights
         return stats, residual_of(mine, negative, positive, units, per, pull.low, pull.high, weights)
 
-    def merged(a: tuple[Stats, Residual], b: tuple[Stats, Residual]) -> tuple[Stats, Residual]:
-        return a[0] + b[0], a[1] | b[1]
-
     stats, residual = functools.reduce(merged, pool.over(problem.source, work, W, merge=merged))
     if penalties and penalties.whole_by_choice:  # rows of W are coupled: judged by the running residual alone
         residual = Residual(0.0, residual.scale)
@@ -78,12 +75,12 @@ def solve_and_judge(
     def solve(block: Block, mine: np.ndarray, slope: np.ndarray) -> tuple[GramStats, np.ndarray]:
         return solved_rows(block, mine, slope, fixed, tol)
 
-    def merged(
+    def joined(
         a: tuple[GramStats, np.ndarray], b: tuple[GramStats, np.ndarray]
     ) -> tuple[GramStats, np.ndarray]:
         return a[0] + b[0], np.maximum(a[1], b[1])
 
-    found, largest = functools.reduce(merged, pool.over(source, solve, out=(W, slopes), merge=merged))
+    found, largest = functools.reduce(joined, pool.over(source, solve, out=(W, slopes), merge=joined))
     loss = gram_loss(problem.squares, found, H)
     if cancels(loss, np.inf, problem.squares, H.dtype):
         loss = exact_loss(problem, W, H, pool)

@@ -23,6 +23,7 @@ __all__ = [
     "balance",
     "column_sizes",
     "column_squares",
+    "merged",
     "relative_residual",
     "residual_of",
     "size_sums",
@@ -45,6 +46,11 @@ class Residual:
         if self.scale > 0:
             return self.violation / self.scale
         return 0.0 if self.violation == 0 else float("inf")
+
+
+def merged(a: tuple[Any, ...], b: tuple[Any, ...]) -> Any:
+    """What two runs of rows found, as one: residuals are joined, everything else is added."""
+    return tuple(x | y if isinstance(x, Residual) else x + y for x, y in zip(a, b, strict=True))
 
 
 @by_place

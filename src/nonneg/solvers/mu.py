@@ -18,7 +18,7 @@ from ..data.by_place import by_place
 from ..data.threads import Workers
 from ..losses.beta import Stats
 from ..penalties.base import clip_cells
-from .kkt import Residual, balance, column_sizes, column_squares, residual_of
+from .kkt import Residual, balance, column_sizes, column_squares, merged, residual_of
 from .problem import Problem
 from .pull import Pull
 from .step import Record, Solver, State, relative_change
@@ -55,22 +55,14 @@ class MU(Solver):
             return loss.stats(block, mine, H), residual, moved, weighted_sums(mine, weights)
 
         W = pool.empty(problem.source, problem.k, H.dtype)
-        found = pool.over(problem.source, work, state.W, out=(W,), merge=_merged)
-        stats, residual, moved, sums = functools.reduce(_merged, found)
+        found = pool.over(problem.source, work, state.W, out=(W,), merge=merged)
+        stats, residual, moved, sums = functools.reduce(merged, found)
         objective = stats.loss + (penalties.value(W, H, sums[0], sums[1]) if penalties else 0.0)
         moved_H, of_H = _move_H(problem, H, stats, sums, d, per)
         state.W, state.H = W, moved_H
         state.extra["squares"] = sums[1]
         change = relative_change(*np.sqrt(moved))
         return Record(objective, (residual | of_H).relative, change)
-
-
-_Found = tuple[Stats, Residual, np.ndarray, np.ndarray]
-
-
-def _merged(a: _Found, b: _Found) -> _Found:
-    """What two runs of rows found, as one."""
-    return a[0] + b[0], a[1] | b[1], a[2] + b[2], a[3] + b[3]
 
 
 def _move_H(
